@@ -1,0 +1,543 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A virtual machine with a balloon, seen from its host.
+
+    with Guest(mem=512) as g:
+        g.insmod()
+        g.set_balloon(256 << 20)
+        g.wait_actual(256 << 20)
+        print(g.meminfo()["MemTotal"], g.ram_rss())
+
+Sizes are bytes, but for `mem`, which is MiB. Every wait is bounded; what it
+raises says what was waited for and ends with the guest's last console lines.
+"""
+
+import ctypes
+import functools
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+import loglint
+from channel import Agent, Closed, Qmp
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+MIB = 1 << 20
+CHUNK = 16384           # of a file on its way into the guest
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+
+
+class GuestError(Exception):
+    """The guest, or QEMU, did not do what it should; `rc` if a command failed."""
+
+    def __init__(self, text, rc=None, output=""):
+        super().__init__(text)
+        self.rc = rc
+        self.output = output
+
+
+class QmpError(GuestError):
+    """QEMU refused a command."""
+
+
+class LogError(GuestError):
+    """The guest's kernel complained."""
+
+
+class Unavailable(Exception):
+    """There is no such kernel on this machine."""
+
+
+def script(*command):
+    """Run one of ours; its last line of output."""
+    run = subprocess.run([TOP / "scripts" / command[0], *command[1:]],
+                         stdout=subprocess.PIPE, text=True, check=False)
+    if run.returncode == 3:
+        raise Unavailable(f"kernel {command[1]} is not available here")
+    if run.returncode:
+        raise GuestError(f"scripts/{' '.join(command)} failed")
+    return run.stdout.splitlines()[-1]
+
+
+@functools.cache
+def boot_files(kernel):
+    """(vmlinuz, initramfs) of a kernel, made if they are missing."""
+    return script("kernel", kernel) + "/vmlinuz", script("guest", kernel)
+
+
+@functools.cache
+def accelerator():
+    """KVM where it works. /dev/kvm alone proves nothing: see if the CPU can."""
+    forced = os.environ.get("VBALLOON_ACCEL")
+    if forced:
+        return forced
+    flags = pathlib.Path("/proc/cpuinfo").read_text()
+    if re.search(r"\b(vmx|svm)\b", flags) and os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "kvm"
+    return "tcg,thread=multi"
+
+
+def die_with_parent(parent):
+    """In the child, before exec: no QEMU outlives the test that started it."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+class Guest:
+    """One virtual machine, running between __enter__ and __exit__.
+
+    PDEATHSIG follows the thread that starts QEMU: enter a guest in a thread
+    that lives as long as the guest does.
+    """
+
+    def __init__(self, kernel="6.1", mem=1024, smp=1,
+                 balloon="virtio-balloon-pci", props=None, machine="q35",
+                 append="", accel=None, icount=False, backend="anon",
+                 log_dir=None, name="g0", qemu=None, extra=(), trace=(),
+                 scale=1.0):
+        self.kernel, self.mem, self.smp = kernel, mem * MIB, smp
+        self.balloon, self.props = balloon, dict(props or {})
+        self.machine, self.append, self.backend = machine, append, backend
+        self.accel = "tcg,thread=single" if icount else accel or accelerator()
+        self.icount, self.extra, self.trace = icount, list(extra), list(trace)
+        self.qemu = qemu or os.environ.get("VBALLOON_QEMU", "qemu-system-x86_64")
+        self.name, self.scale = name, scale
+        self.log_dir = pathlib.Path(log_dir or tempfile.mkdtemp(prefix="vballoon-"))
+        self.log_dir.mkdir(parents=True, exist_ok=True)
+        self.allow = []         # regexes that check_log() lets pass
+        self.process = self.agent = self.monitor = None
+
+    # ---- life ----
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind, error, trace):
+        try:
+            if not error:
+                self.check_leaks()
+        finally:
+            self.stop()
+        if not error:
+            self.check_log()
+        elif isinstance(error, Exception):
+            for line in self.complaints():
+                error.add_note(f"{self.name} console: {line}")
+
+    def start(self):
+        """Boot, and wait for the agent."""
+        ours, theirs = zip(socket.socketpair(), socket.socketpair())
+        self.log("console").write_bytes(b"")
+        command = self.command(*(end.fileno() for end in theirs))
+        self.log("cmd").write_text(" ".join(map(str, command)) + "\n")
+        parent = os.getpid()
+        with open(self.log("qemu"), "wb") as log:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                pass_fds=[end.fileno() for end in theirs],
+                preexec_fn=lambda: die_with_parent(parent))
+        for end in theirs:
+            end.close()
+        self.agent, self.monitor = Agent(ours[0]), Qmp(ours[1])
+        self.monitor.on_event = self._event
+        self.qmp("qmp_capabilities")
+        self.wait(lambda: self.agent.boots, "the agent after boot", 90)
+
+    def stop(self):
+        """End QEMU, whatever state it is in."""
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            try:
+                self.monitor.request("quit", {})
+                self.process.wait(5)
+            except (AttributeError, Closed, subprocess.TimeoutExpired):
+                self.process.kill()
+                self.process.wait()
+        for end in (self.agent, self.monitor):
+            if end:
+                end.close()
+
+    def _event(self, event):
+        if event[1] == "RESET":
+            self.agent.restart()
+
+    def command(self, agent_fd, qmp_fd):
+        """QEMU's command line."""
+        vmlinuz, initramfs = boot_files(self.kernel)
+        micro = self.machine == "microvm"
+        kind = {"anon": "ram", "memfd": "memfd"}[self.backend]
+        append = ["console=ttyS0 loglevel=7 panic=-1 oops=panic",
+                  # a busy host under TCG is slow, not stuck
+                  "watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=60",
+                  "sysctl.kernel.hung_task_timeout_secs=60",
+                  f"agent={'hvc0' if micro else 'ttyS1'}"]
+        if micro:
+            append.append("tsc_early_khz=2500000 lpj=5000000 no_timer_check")
+        line = [self.qemu, "-name", self.name, "-nodefaults",
+                "-no-user-config", "-display", "none", "-no-reboot",
+                "-machine", f"{self.machine},memory-backend=ram",
+                "-accel", self.accel, "-smp", self.smp,
+                "-cpu", "host" if self.accel.startswith("kvm") else "max,-erms,-fsrm",
+                "-m", f"{self.mem // MIB}M",
+                "-object", f"memory-backend-{kind},id=ram,size={self.mem}",
+                "-kernel", vmlinuz, "-initrd", initramfs,
+                "-append", " ".join([*append, self.append]).strip(),
+                "-chardev", f"socket,id=qmp,fd={qmp_fd}",
+                "-mon", "chardev=qmp,mode=control",
+                "-chardev", f"socket,id=agent,fd={agent_fd}",
+                "-serial", f"file:{self.log('console')}"]
+        if micro:
+            line += ["-device", "virtio-serial-device",
+                     "-device", "virtconsole,chardev=agent"]
+        else:
+            line += ["-serial", "chardev:agent"]
+        if self.machine.startswith("q35"):      # its own bus cannot be unplugged
+            line += ["-device", "pcie-root-port,id=rp0,chassis=1"]
+        if self.balloon:
+            line += ["-device", self._device()]
+        if self.icount:
+            line += ["-icount", "shift=0,sleep=off"]
+        if self.trace:
+            line += ["-D", self.log("trace")]
+            for event in self.trace:
+                line += ["-trace", event]
+        return [str(part) for part in line + self.extra]
+
+    def _device(self):
+        parts = [self.balloon, "id=balloon0"]
+        bus = self._bus(self.balloon)
+        if bus:
+            parts.append(f"bus={bus}")
+        return ",".join(parts + [f"{k}={v}" for k, v in self.props.items()])
+
+    def _bus(self, driver):
+        """Only PCI Express devices fit into the port."""
+        express = "-pci" in driver and not driver.endswith("-transitional") or \
+            driver.endswith("-non-transitional")
+        return "rp0" if self.machine.startswith("q35") and express else None
+
+    def log(self, kind):
+        """The path of one of this guest's logs: console, qemu, trace, cmd."""
+        return self.log_dir / f"{self.name}.{kind}"
+
+    # ---- waiting ----
+
+    def wait(self, condition, what, timeout=30, poll=0.02):
+        """Poll until condition() is true; returns what it returned."""
+        deadline = time.monotonic() + timeout * self.scale
+        while True:
+            if value := condition():
+                return value
+            if self.process.poll() is not None:
+                raise self._error(f"QEMU ended ({self.process.returncode}, "
+                                  f"{self._last_event()}) while waiting for {what}")
+            if time.monotonic() > deadline:
+                raise self._error(f"waited {timeout * self.scale:.0f} s for {what}")
+            time.sleep(poll)
+
+    def _last_event(self):
+        return f"{self.monitor.events[-1][1:]}" if self.monitor.events else "no event"
+
+    def _error(self, text, kind=GuestError, **more):
+        tail = "\n".join(self.console().splitlines()[-12:])
+        return kind(f"{self.name} ({self.kernel}): {text}\n"
+                    f"--- end of {self.log('console')}:\n{tail}", **more)
+
+    def _answer(self, pending, what, timeout):
+        self.wait(lambda: pending.done.wait(0.05), what, timeout, poll=0)
+        return pending
+
+    # ---- inside the guest ----
+
+    def _ask(self, op, payload, what, timeout, limit=0):
+        try:
+            answer = self._answer(self.agent.request(op, payload, limit), what, timeout)
+        except Closed as error:
+            raise self._error(f"{what}: {error}") from None
+        if answer.error:
+            raise self._error(f"{what}: {answer.error}")
+        return answer.value, answer.output.decode(errors="replace")
+
+    def run(self, cmd, timeout=60):
+        """Run a shell command; (status, stdout and stderr)."""
+        limit = max(1, round(timeout * self.scale))
+        rc, output = self._ask("sh", cmd.encode(), f"the end of: {cmd}",
+                               timeout + 15, limit)
+        if rc == 124:
+            raise self._error(f"not done in {limit} s: {cmd}\n{output}",
+                              rc=rc, output=output)
+        return rc, output
+
+    def sh(self, cmd, timeout=60, check=True):
+        """Run a shell command; its output. A failure raises, unless not check."""
+        rc, output = self.run(cmd, timeout)
+        if rc and check:
+            raise GuestError(f"{self.name}: exit {rc} from: {cmd}\n{output}",
+                             rc=rc, output=output)
+        return output
+
+    def bg(self, cmd):
+        """Start a shell command and leave it; its process group."""
+        rc, output = self._ask("bg", cmd.encode(), f"start of: {cmd}", 30)
+        if rc:
+            raise GuestError(f"{self.name}: cannot start: {cmd}: {os.strerror(rc)}", rc)
+        return int(output)
+
+    def kill(self, group, signal_name="KILL"):
+        """Signal what bg() started."""
+        self.sh(f"kill -{signal_name} -{group}")
+
+    def ping(self, timeout=10):
+        """Is the agent alive?"""
+        self._ask("ping", b"", "an answer to ping", timeout)
+
+    def read(self, path):
+        """A file's text, read without a new process or an allocation."""
+        rc, text = self._ask("read", path.encode(), f"{path}", 30)
+        if rc:
+            raise GuestError(f"{self.name}: read {path}: {os.strerror(rc)}", rc)
+        return text
+
+    def write(self, path, text, op="write"):
+        """Write a file, in one write() where text is short (as sysfs wants it)."""
+        data = text.encode() if isinstance(text, str) else text
+        for start in range(0, len(data) or 1, CHUNK):
+            payload = path.encode() + b"\0" + data[start:start + CHUNK]
+            rc, _ = self._ask(op, payload, f"the write to {path}", 30)
+            if rc:
+                raise GuestError(f"{self.name}: write {path}: {os.strerror(rc)}", rc)
+            op = "append"
+
+    def push(self, local, path):
+        """Copy a file of the host into the guest (about 100 KiB a second)."""
+        self.write(path, pathlib.Path(local).read_bytes())
+
+    def meminfo(self):
+        """/proc/meminfo: name to bytes (HugePages_*: counts)."""
+        rows = re.findall(r"^(.+?):\s+(\d+)( kB)?$", self.read("/proc/meminfo"), re.M)
+        return {name: int(n) * (1024 if kb else 1) for name, n, kb in rows}
+
+    def vmstat(self):
+        """/proc/vmstat: name to count."""
+        rows = (line.split() for line in self.read("/proc/vmstat").splitlines())
+        return {name: int(n) for name, n in rows}
+
+    def insmod(self, args=""):
+        """Load vballoon."""
+        self.sh(f"insmod /vballoon.ko {args}")
+
+    def rmmod(self, name="vballoon", timeout=60):
+        """Unload vballoon."""
+        self.sh(f"rmmod {name}", timeout)
+
+    def modprobe_intree(self):
+        """Load the driver that the kernel comes with."""
+        self.sh("modprobe virtio_balloon")
+
+    def sysfs(self):
+        """The directory of the balloon's virtio device."""
+        for number in range(16):
+            path = f"/sys/bus/virtio/devices/virtio{number}"
+            try:
+                if self.read(path + "/device").strip() == "0x0005":
+                    return path
+            except GuestError as error:
+                if error.rc is None:
+                    raise
+        raise GuestError(f"{self.name}: no virtio balloon device")
+
+    # ---- QEMU ----
+
+    def qmp(self, command, **arguments):
+        """A monitor command's return value ('_' in argument names means '-')."""
+        arguments = {k.replace("_", "-"): v for k, v in arguments.items()}
+        try:
+            answer = self._answer(self.monitor.request(command, arguments),
+                                  f"QMP {command}", 30)
+        except Closed as error:
+            raise self._error(f"QMP {command}: {error}") from None
+        if answer.error:
+            raise self._error(f"QMP {command}: {answer.error}", QmpError)
+        return answer.value
+
+    def hmp(self, line):
+        """A human monitor command's text."""
+        return self.qmp("human-monitor-command", command_line=line)
+
+    def events(self, name):
+        """The data of each event of that name so far."""
+        return [data for _, event, data in self.monitor.events if event == name]
+
+    def wait_event(self, name, timeout=30, after=0):
+        """Wait for more than `after` events of that name; the newest's data."""
+        return self.wait(lambda: self.events(name)[after:], f"event {name}", timeout)[-1]
+
+    def reset(self, how=None, timeout=90):
+        """Reset, by QMP or by a command in the guest, and wait for the agent."""
+        boots, resets = self.agent.boots, len(self.events("RESET"))
+        self.qmp("set-action", reboot="reset")
+        if how:
+            self.bg(how)
+        else:
+            self.qmp("system_reset")
+        self.wait_event("RESET", after=resets)
+        self.wait(lambda: self.agent.boots > boots, "the agent after reset", timeout)
+        self.qmp("set-action", reboot="shutdown")
+
+    def suspend(self, timeout=60):
+        """Suspend to RAM; returns when the guest sleeps."""
+        before = len(self.events("SUSPEND"))
+        self.bg("echo mem > /sys/power/state")
+        self.wait_event("SUSPEND", timeout, before)
+
+    def wakeup(self, timeout=60):
+        """End suspend(); returns when the agent answers."""
+        self.qmp("system_wakeup")
+        self.ping(timeout)
+
+    def device_add(self, driver, id="balloon0", **props):
+        """Plug a device in (where the first one was)."""
+        bus = {"bus": self._bus(driver)} if self._bus(driver) else {}
+        self.qmp("device_add", driver=driver, id=id, **bus, **props)
+
+    def device_del(self, id="balloon0", timeout=30):
+        """Unplug a device; returns when the guest has let go of it."""
+        self.qmp("device_del", id=id)
+        self.wait(lambda: any(data.get("device") == id
+                              for data in self.events("DEVICE_DELETED")),
+                  f"unplugging of {id}", timeout)
+
+    # ---- the balloon ----
+
+    def set_balloon(self, size):
+        """Ask the guest to make do with `size` bytes."""
+        self.qmp("balloon", value=size)
+
+    def actual(self):
+        """RAM less what the driver says is in the balloon."""
+        return self.qmp("query-balloon")["actual"]
+
+    def wait_actual(self, size, timeout=60):
+        """Wait until actual() is exactly `size`."""
+        def there():
+            nonlocal actual
+            actual = self.actual()
+            return actual == size
+        actual = None
+        try:
+            self.wait(there, f"actual == {size}", timeout)
+        except GuestError as error:
+            error.add_note(f"actual is {actual}, {actual - size:+} bytes off")
+            raise
+
+    def settle(self, timeout=60, still=1.0):
+        """Wait until actual() has not moved for `still` seconds; returns it."""
+        actual, since = self.actual(), time.monotonic()
+
+        def settled():
+            nonlocal actual, since
+            now = self.actual()
+            if now != actual:
+                actual, since = now, time.monotonic()
+            return time.monotonic() - since > still * self.scale
+        self.wait(settled, "the balloon to settle", timeout)
+        return actual
+
+    def stats(self, interval=1):
+        """Have QEMU ask for statistics every `interval` seconds (0: never)."""
+        self.qmp("qom-set", path="/machine/peripheral/balloon0",
+                 property="guest-stats-polling-interval", value=interval)
+
+    def poll_stats(self, fresh=False, timeout=30):
+        """The last statistics: tag to value, those that the guest sent.
+
+        fresh: wait for the next ones. "last-update" is in seconds, 0 if none came.
+        """
+        def get():
+            raw = self.qmp("qom-get", path="/machine/peripheral/balloon0",
+                           property="guest-stats")
+            known = {k: v for k, v in raw["stats"].items() if 0 <= v < (1 << 64) - 1}
+            return {**known, "last-update": raw["last-update"]}
+        now = get()
+        if fresh:
+            self.wait(lambda: get()["last-update"] != now["last-update"],
+                      "fresh statistics", timeout, poll=0.1)
+            now = get()
+        return now
+
+    # ---- the truth on the host ----
+
+    @functools.cached_property
+    def _ram_start(self):
+        """Where QEMU maps the guest's RAM: the address of its second MiB, less one."""
+        text = self.hmp("gpa2hva 0x100000")
+        return int(re.search(r"is (0x[0-9a-f]+|[0-9a-f]+)", text)[1], 16) - MIB
+
+    def _ram(self, field):
+        """Sum of a field of /proc/PID/smaps over the guest's RAM, in bytes."""
+        total, inside = 0, False
+        with open(f"/proc/{self.process.pid}/smaps", encoding="ascii",
+                  errors="replace") as smaps:
+            for line in smaps:
+                if head := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
+                    start, end = (int(n, 16) for n in head.groups())
+                    inside = start < self._ram_start + self.mem and end > self._ram_start
+                elif inside and line.startswith(field + ":"):
+                    total += int(line.split()[1]) * 1024
+        return total
+
+    def ram_rss(self):
+        """Bytes of the guest's RAM that the host really holds for it."""
+        return self._ram("Rss")
+
+    def ram_anon_huge(self):
+        """Bytes of it in transparent huge pages."""
+        return self._ram("AnonHugePages")
+
+    def traces(self, name):
+        """How often a QEMU trace event of trace=[...] has happened."""
+        text = self.log("trace").read_text(errors="replace")
+        return len(re.findall(rf"(?m)^(?:\S+:)?{re.escape(name)} ", text))
+
+    # ---- the log ----
+
+    def console(self):
+        """All that the guest has printed."""
+        try:
+            return self.log("console").read_text(errors="replace")
+        except FileNotFoundError:
+            return ""
+
+    def complaints(self, allow=()):
+        """The lines in which the kernel complains, but for the allowed ones."""
+        return loglint.complaints(self.console(), [*self.allow, *allow])
+
+    def check_log(self, allow=()):
+        """Raise LogError if the kernel complained."""
+        if lines := self.complaints(allow):
+            raise LogError(f"{self.name} ({self.kernel}): {self.log('console')} says:\n"
+                           + "\n".join(lines[:20]))
+
+    def check_leaks(self):
+        """On a kernel with kmemleak: raise LogError if it finds something."""
+        kmemleak = "/sys/kernel/debug/kmemleak"
+        if self.kernel != "debug" or self.run(f"test -e {kmemleak}")[0]:
+            return
+        # it believes only what it saw twice, and is older than 5 seconds
+        found = self.sh(f"echo scan > {kmemleak}; sleep 6; echo scan > {kmemleak}; "
+                        f"cat {kmemleak}", timeout=120)
+        if "unreferenced object" in found:
+            raise LogError(f"{self.name} ({self.kernel}): kmemleak:\n{found[:4000]}")
