@@ -208,3 +208,31 @@ unpack()
 		dpkg -x "$deb" "$unpack_dir"
 	done
 }
+
+# kernel_source: prints the folder of Debian's source of Linux 6.12: what the
+# debug kernel, the kselftests and checkpatch come from. Nothing writes there.
+kernel_source()
+{
+	(
+		serialise source
+		[ -d "$cache/source" ] || unpack_source
+		echo "$cache/source"
+	)
+}
+
+unpack_source()
+{
+	for suite in bookworm bookworm-backports trixie; do
+		foreign_apt "$suite" cache show linux-source-6.12 >/dev/null 2>&1 || continue
+		deb=$(foreign_download "$suite" linux-source-6.12)
+		say "Unpacking the source of Linux 6.12"
+		rm -rf "$cache/source.part"
+		mkdir -p "$cache/source.part"
+		dpkg --fsys-tarfile "$deb" |
+			tar -xO --wildcards './usr/src/linux-source-*.tar.xz' |
+			tar -xJ -C "$cache/source.part" --strip-components=1
+		mv "$cache/source.part" "$cache/source"
+		return
+	done
+	die "Debian's linux-source-6.12 is not available"
+}
