@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The only place that knows that kernels differ.  What an older kernel lacks
+ * is supplied here under its upstream name; what changed its shape gets a vb_
+ * wrapper shaped like the newest kernel's.  Kbuild probes for VB_HAVE_*.
+ */
+#ifndef VB_COMPAT_H
+#define VB_COMPAT_H
+
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/virtio.h>
+#include <linux/virtio_config.h>
+#include <linux/vmstat.h>
+#include <uapi/linux/virtio_balloon.h>
+
+#ifdef VB_HAVE_BALLOON_H
+#include <linux/balloon.h>
+#else
+#include <linux/balloon_compaction.h>
+#endif
+
+#ifdef CONFIG_HIGHMEM
+#error "vballoon: 32-bit kernels with high memory are not supported"
+#endif
+
+/* Statistics that the header of an older kernel does not name (virtio 1.3). */
+#ifndef VIRTIO_BALLOON_S_OOM_KILL
+#define VIRTIO_BALLOON_S_OOM_KILL	10
+#define VIRTIO_BALLOON_S_ALLOC_STALL	11
+#define VIRTIO_BALLOON_S_ASYNC_SCAN	12
+#define VIRTIO_BALLOON_S_DIRECT_SCAN	13
+#define VIRTIO_BALLOON_S_ASYNC_RECLAIM	14
+#define VIRTIO_BALLOON_S_DIRECT_RECLAIM	15
+#endif
+
+/* Reclaim counters: vm events once, node statistics since 7.x. */
+#ifdef VB_HAVE_NODE_PGSCAN
+#define vb_reclaim_counter(events, item)	global_node_page_state(item)
+#else
+#define vb_reclaim_counter(events, item)	((events)[item])
+#endif
+
+#ifndef alloc_pages_bulk
+#define alloc_pages_bulk(gfp, nr, pages)	alloc_pages_bulk_array(gfp, nr, pages)
+#endif
+
+#if IS_ENABLED(CONFIG_BALLOON_MIGRATION) || IS_ENABLED(CONFIG_BALLOON_COMPACTION)
+#define VB_GFP_MOVABLE	GFP_HIGHUSER_MOVABLE
+#else
+#define VB_GFP_MOVABLE	GFP_HIGHUSER
+#endif
+
+#ifdef VB_HAVE_VIRTQUEUE_INFO
+#define vb_find_vqs(vdev, nr, vqs, info)	virtio_find_vqs(vdev, nr, vqs, info, NULL)
+#else
+struct virtqueue_info {
+	const char *name;
+	vq_callback_t *callback;
+};
+
+#define VB_COMPAT_VQS	8
+
+static inline int vb_find_vqs(struct virtio_device *vdev, unsigned int nr,
+			      struct virtqueue *vqs[],
+			      struct virtqueue_info info[])
+{
+	vq_callback_t *callbacks[VB_COMPAT_VQS];
+	const char *names[VB_COMPAT_VQS];
+	unsigned int i;
+
+	if (nr > VB_COMPAT_VQS)
+		return -EINVAL;
+	for (i = 0; i < nr; i++) {
+		callbacks[i] = info[i].callback;
+		names[i] = info[i].name;
+	}
+	return virtio_find_vqs(vdev, nr, vqs, callbacks, names, NULL);
+}
+#endif
+
+/*
+ * The balloon core.  Since 7.x it adjusts the managed page count and swaps a
+ * migrated page for its replacement by itself; before, the driver does both.
+ */
+#ifdef VB_HAVE_BALLOON_H
+static inline void vb_balloon_init(struct balloon_dev_info *balloon, bool adjust)
+{
+	balloon_devinfo_init(balloon);
+	balloon->adjust_managed_page_count = adjust;
+}
+
+static inline void vb_balloon_adjust(struct page *page, long count)
+{
+}
+
+static inline void vb_balloon_replace(struct balloon_dev_info *balloon,
+				      struct page *newpage, struct page *page,
+				      bool adjust)
+{
+}
+#else
+static inline void vb_balloon_init(struct balloon_dev_info *balloon, bool adjust)
+{
+	balloon_devinfo_init(balloon);
+}
+
+static inline void vb_balloon_adjust(struct page *page, long count)
+{
+	adjust_managed_page_count(page, count);
+}
+
+static inline void vb_balloon_replace(struct balloon_dev_info *balloon,
+				      struct page *newpage, struct page *page,
+				      bool adjust)
+{
+#ifdef CONFIG_BALLOON_COMPACTION
+	unsigned long flags;
+
+	if (adjust && page_zone(page) != page_zone(newpage)) {
+		adjust_managed_page_count(page, 1);
+		adjust_managed_page_count(newpage, -1);
+	}
+
+	get_page(newpage);
+	spin_lock_irqsave(&balloon->pages_lock, flags);
+	balloon_page_insert(balloon, newpage);
+	balloon->isolated_pages--;
+	__count_vm_event(BALLOON_MIGRATE);
+	spin_unlock_irqrestore(&balloon->pages_lock, flags);
+
+	balloon_page_finalize(page);
+	put_page(page);
+#endif
+}
+#endif
+
+#endif

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The kernel moves a page of the balloon: compaction, CMA, memory offlining.
+ * The new page is inflated, then the old one deflated, each with a bounded
+ * wait.  What the host has not read in time stays here, with a reference to
+ * its page, until the worker finds that it has (vb_migrate_settle()).
+ */
+#include <linux/pagemap.h>
+
+#include "vballoon.h"
+
+static void vb_single_set(struct vb_batch *batch, enum vb_op op,
+			  struct page *page)
+{
+	u32 pfn = page_to_pfn(page) * VB_PFNS_PER_PAGE;
+
+	batch->op = op;
+	for (batch->nr = 0; batch->nr < VB_PFNS_PER_PAGE; batch->nr++)
+		batch->pfn[batch->nr] = pfn + batch->nr;
+}
+
+/* Tell the host of one page, and wait for it if it is not too long. */
+static bool vb_single_tell(struct vb_device *vb, struct vb_batch *batch,
+			   enum vb_op op, struct page *page)
+{
+	vb_single_set(batch, op, page);
+	vb_channel_send(vb, batch);
+	vb_channel_pump(vb);
+	vb_channel_reap(vb);
+	wait_event_timeout(vb->channel.wait,
+			   vb_batch_acknowledged(batch) ||
+			   READ_ONCE(vb->stopping) || vb_channel_broken(vb),
+			   VB_MIGRATE_WAIT);
+	return vb_batch_acknowledged(batch);
+}
+
+static int vb_migrate_locked(struct vb_device *vb, struct page *newpage,
+			     struct page *page)
+{
+	struct vb_migrator *migrator = &vb->migrator;
+
+	if (READ_ONCE(vb->stopping) || vb_channel_broken(vb))
+		return -EAGAIN;
+	/*
+	 * The host is behind, or it still has deflates to read, which may well
+	 * name the new page: the page stays where it is for now.
+	 */
+	if (migrator->page[VB_INFLATE] || migrator->page[VB_DEFLATE] ||
+	    vb_channel_advising(vb) || vb_channel_silent(vb)) {
+		vb_kick_worker(vb);
+		return -EAGAIN;
+	}
+
+	if (!vb_single_tell(vb, migrator->inflate, VB_INFLATE, newpage)) {
+		get_page(newpage);
+		migrator->page[VB_INFLATE] = newpage;
+		return -EAGAIN;
+	}
+	if (!vb_single_tell(vb, migrator->deflate, VB_DEFLATE, page) &&
+	    vb_must_tell(vb)) {
+		get_page(page);
+		migrator->page[VB_DEFLATE] = page;
+	}
+	vb_count(vb, VB_MIGRATED, 1);
+	return 0;
+}
+
+/*
+ * Called by the balloon core with both pages locked.  A trylock: the worker
+ * may be here by way of its own allocations.
+ */
+static int vb_migrate_page(struct balloon_dev_info *balloon,
+			   struct page *newpage, struct page *page,
+			   enum migrate_mode mode)
+{
+	struct vb_store *store = container_of(balloon, struct vb_store, balloon);
+	struct vb_device *vb = container_of(store, struct vb_device, store);
+	int rc;
+
+	if (!mutex_trylock(&vb->migrator.lock))
+		return -EAGAIN;
+	rc = vb_migrate_locked(vb, newpage, page);
+	if (!rc)
+		vb_balloon_replace(balloon, newpage, page, vb->store.adjust);
+	mutex_unlock(&vb->migrator.lock);
+	return rc;
+}
+
+/**
+ * vb_migrate_settle() - finish what the host has read too late
+ * @vb: the device
+ *
+ * The new page of a migration that gave up is in the host's hands, so it goes
+ * into the balloon; the old page of one that did not is free now.
+ *
+ * Context: The worker.  May sleep.
+ */
+void vb_migrate_settle(struct vb_device *vb)
+{
+	struct vb_migrator *migrator = &vb->migrator;
+	struct page *page;
+
+	if (!mutex_trylock(&migrator->lock))
+		return;
+	page = migrator->page[VB_INFLATE];
+	if (page && vb_batch_acknowledged(migrator->inflate)) {
+		/* The migration that gave it up may still hold its lock. */
+		wait_on_page_locked(page);
+		migrator->page[VB_INFLATE] = NULL;
+		vb_store_commit(&vb->store, migrator->inflate);
+	}
+	page = migrator->page[VB_DEFLATE];
+	if (page && vb_batch_acknowledged(migrator->deflate)) {
+		migrator->page[VB_DEFLATE] = NULL;
+		put_page(page);
+	}
+	mutex_unlock(&migrator->lock);
+}
+
+/**
+ * vb_migrate_stop() - wait for the migration that runs; later ones are refused
+ * @vb: the device; stopping
+ *
+ * Context: May sleep.
+ */
+void vb_migrate_stop(struct vb_device *vb)
+{
+	wake_up(&vb->channel.wait);
+	mutex_lock(&vb->migrator.lock);
+	mutex_unlock(&vb->migrator.lock);
+}
+
+/**
+ * vb_migrate_drop() - let go of what the host never read
+ * @vb: the device; stopped, reset, its channel closed
+ *
+ * Context: Any; nobody else looks any more.
+ */
+void vb_migrate_drop(struct vb_device *vb)
+{
+	struct vb_migrator *migrator = &vb->migrator;
+	int op;
+
+	for (op = 0; op < VB_NR_OPS; op++) {
+		if (migrator->page[op])
+			put_page(migrator->page[op]);
+		migrator->page[op] = NULL;
+	}
+}
+
+/**
+ * vb_migrate_init() - let the kernel move pages of the balloon
+ * @vb: the device, its store initialised
+ *
+ * Context: May sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int vb_migrate_init(struct vb_device *vb)
+{
+	struct vb_migrator *migrator = &vb->migrator;
+
+	mutex_init(&migrator->lock);
+	migrator->inflate = vb_batch_alloc(VB_KIND_SINGLE, VB_PFNS_PER_PAGE);
+	migrator->deflate = vb_batch_alloc(VB_KIND_SINGLE, VB_PFNS_PER_PAGE);
+	if (!migrator->inflate || !migrator->deflate) {
+		vb_migrate_exit(vb);
+		return -ENOMEM;
+	}
+	vb->store.balloon.migratepage = vb_migrate_page;
+	return 0;
+}
+
+/**
+ * vb_migrate_exit() - free what vb_migrate_init() took
+ * @vb: the device, its store empty
+ */
+void vb_migrate_exit(struct vb_device *vb)
+{
+	vb_batch_free(vb->migrator.inflate);
+	vb_batch_free(vb->migrator.deflate);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * How much: plain integers in, one goal out.  Nothing here calls the kernel,
+ * so that tests/unit compiles the same text in user space.
+ */
+#ifndef VB_POLICY_H
+#define VB_POLICY_H
+
+#include <linux/types.h>
+
+/**
+ * enum vb_limit - what keeps the balloon from its target
+ * @VB_LIMIT_NONE: nothing does
+ * @VB_LIMIT_RESERVE: the guest would be left with less than its reservation
+ * @VB_LIMIT_MEMORY: the guest has too little available memory, or the page
+ *                   allocator would not give up a page
+ * @VB_LIMIT_OOM: the guest ran out of memory a short while ago
+ * @VB_LIMIT_HOST: the host does not answer
+ */
+enum vb_limit {
+	VB_LIMIT_NONE,
+	VB_LIMIT_RESERVE,
+	VB_LIMIT_MEMORY,
+	VB_LIMIT_OOM,
+	VB_LIMIT_HOST,
+};
+
+/**
+ * struct vb_view - what the policy looks at
+ * @now: time in ms, from any start, never going back
+ * @target: pages that the host wants in the balloon
+ * @held: pages in the balloon and on their way into it
+ * @total: pages that the guest would have with an empty balloon
+ * @available: pages that the guest could allocate without swapping
+ * @reserve: pages that the guest keeps whatever the host wants
+ *
+ * All pages are guest pages (PAGE_SIZE).
+ */
+struct vb_view {
+	u64 now;
+	u64 target;
+	u64 held;
+	u64 total;
+	u64 available;
+	u64 reserve;
+};
+
+/**
+ * struct vb_policy - what the policy remembers
+ * @target: the target it saw last, in pages
+ * @retry_at: no inflation before this time, in ms
+ * @shortages: shortages in a row, for the growing delay
+ * @why: the reason for @retry_at, or VB_LIMIT_NONE
+ */
+struct vb_policy {
+	u64 target;
+	u64 retry_at;
+	unsigned int shortages;
+	enum vb_limit why;
+};
+
+/**
+ * struct vb_goal - what to do next
+ * @step: pages to inflate (above 0) or to deflate (below 0)
+ * @delay: when @step is 0 and the target is not reached: ms until it is worth
+ *         asking again, 0 for "not before something changes"
+ * @limited_by: what keeps the balloon from its target
+ */
+struct vb_goal {
+	s64 step;
+	u32 delay;
+	enum vb_limit limited_by;
+};
+
+struct vb_goal vb_policy_goal(struct vb_policy *policy,
+			      const struct vb_view *view);
+void vb_policy_short(struct vb_policy *policy, enum vb_limit why, u64 now);
+void vb_policy_fed(struct vb_policy *policy);
+u64 vb_policy_reserve(u64 total, unsigned int page_shift);
+
+#endif

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The numbers that a host may ask for (virtio 1.3, 5.5.6.4).
+ */
+#include <linux/mm.h>
+#include <linux/swap.h>
+#include <linux/vmstat.h>
+
+#include "vballoon.h"
+
+struct vb_stats_cursor {
+	struct virtio_device *vdev;
+	struct virtio_balloon_stat *next;
+};
+
+static void vb_stat(struct vb_stats_cursor *cursor, u16 tag, u64 value)
+{
+	cursor->next->tag = cpu_to_virtio16(cursor->vdev, tag);
+	cursor->next->val = cpu_to_virtio64(cursor->vdev, value);
+	cursor->next++;
+}
+
+static void vb_stat_pages(struct vb_stats_cursor *cursor, u16 tag, u64 pages)
+{
+	vb_stat(cursor, tag, pages << PAGE_SHIFT);
+}
+
+static void vb_stats_memory(struct vb_stats_cursor *cursor)
+{
+	struct sysinfo info;
+
+	si_meminfo(&info);
+	vb_stat_pages(cursor, VIRTIO_BALLOON_S_MEMFREE, info.freeram);
+	vb_stat_pages(cursor, VIRTIO_BALLOON_S_MEMTOT, info.totalram);
+	vb_stat_pages(cursor, VIRTIO_BALLOON_S_AVAIL, si_mem_available());
+	vb_stat_pages(cursor, VIRTIO_BALLOON_S_CACHES,
+		      global_node_page_state(NR_FILE_PAGES));
+}
+
+#ifdef CONFIG_VM_EVENT_COUNTERS
+static void vb_stats_events(struct vb_stats_cursor *cursor)
+{
+	unsigned long events[NR_VM_EVENT_ITEMS];
+	unsigned long stalls = 0;
+	int zone;
+
+	all_vm_events(events);
+	for (zone = 0; zone < MAX_NR_ZONES; zone++)
+		stalls += events[ALLOCSTALL_NORMAL - ZONE_NORMAL + zone];
+
+	vb_stat_pages(cursor, VIRTIO_BALLOON_S_SWAP_IN, events[PSWPIN]);
+	vb_stat_pages(cursor, VIRTIO_BALLOON_S_SWAP_OUT, events[PSWPOUT]);
+	vb_stat(cursor, VIRTIO_BALLOON_S_MAJFLT, events[PGMAJFAULT]);
+	vb_stat(cursor, VIRTIO_BALLOON_S_MINFLT, events[PGFAULT]);
+	vb_stat(cursor, VIRTIO_BALLOON_S_OOM_KILL, events[OOM_KILL]);
+	vb_stat(cursor, VIRTIO_BALLOON_S_ALLOC_STALL, stalls);
+	vb_stat_pages(cursor, VIRTIO_BALLOON_S_ASYNC_SCAN,
+		      vb_reclaim_counter(events, PGSCAN_KSWAPD));
+	vb_stat_pages(cursor, VIRTIO_BALLOON_S_DIRECT_SCAN,
+		      vb_reclaim_counter(events, PGSCAN_DIRECT));
+	vb_stat_pages(cursor, VIRTIO_BALLOON_S_ASYNC_RECLAIM,
+		      vb_reclaim_counter(events, PGSTEAL_KSWAPD));
+	vb_stat_pages(cursor, VIRTIO_BALLOON_S_DIRECT_RECLAIM,
+		      vb_reclaim_counter(events, PGSTEAL_DIRECT));
+#ifdef CONFIG_HUGETLB_PAGE
+	vb_stat(cursor, VIRTIO_BALLOON_S_HTLB_PGALLOC,
+		events[HTLB_BUDDY_PGALLOC]);
+	vb_stat(cursor, VIRTIO_BALLOON_S_HTLB_PGFAIL,
+		events[HTLB_BUDDY_PGALLOC_FAIL]);
+#endif
+}
+#else
+static void vb_stats_events(struct vb_stats_cursor *cursor)
+{
+}
+#endif
+
+/**
+ * vb_stats_fill() - take a sample of the guest's memory for the host
+ * @vdev: the virtio device, for its byte order
+ * @stats: room for VB_STATS_MAX entries
+ *
+ * The same tags every time, as the specification asks.
+ *
+ * Context: May sleep.
+ * Return: entries filled.
+ */
+unsigned int vb_stats_fill(struct virtio_device *vdev,
+			   struct virtio_balloon_stat *stats)
+{
+	struct vb_stats_cursor cursor = { .vdev = vdev, .next = stats };
+
+	vb_stats_memory(&cursor);
+	vb_stats_events(&cursor);
+	return cursor.next - stats;
+}

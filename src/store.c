@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What is in the balloon: the only user of struct page.
+ *
+ * A page comes in by prepare, is told to the host, and is committed when the
+ * host has acknowledged it, or aborted when it never was told.  It goes out by
+ * release (in use again at once) or by take (in use when the host knows).
+ * In between the kernel's balloon core has it and may move it.
+ */
+#include <linux/delay.h>
+#include <linux/jiffies.h>
+#include <linux/sort.h>
+
+#include "vballoon.h"
+
+/*
+ * Movable, so that ballooned memory does not stand in anybody's way; gentle:
+ * one round of reclaim, never the reserves, never the OOM killer.
+ */
+#define VB_GFP	(VB_GFP_MOVABLE | __GFP_NOMEMALLOC | __GFP_NORETRY | __GFP_NOWARN)
+
+static struct page *vb_batch_page(const struct vb_batch *batch, unsigned int i)
+{
+	return pfn_to_page(batch->pfn[i] / VB_PFNS_PER_PAGE);
+}
+
+static void vb_batch_add(struct vb_batch *batch, struct page *page)
+{
+	u32 pfn = page_to_pfn(page) * VB_PFNS_PER_PAGE;
+	unsigned int i;
+
+	for (i = 0; i < VB_PFNS_PER_PAGE; i++)
+		batch->pfn[batch->nr++] = pfn + i;
+}
+
+/* PFNs on the wire have 32 bits: 16 TiB. */
+static bool vb_page_tellable(struct page *page)
+{
+	return page_to_pfn(page) <= U32_MAX / VB_PFNS_PER_PAGE;
+}
+
+static int vb_pfn_cmp(const void *a, const void *b)
+{
+	u32 x = *(const u32 *)a;
+	u32 y = *(const u32 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/**
+ * vb_store_init() - prepare an empty store
+ * @store: the store
+ * @adjust: take ballooned pages off the guest's total (MemTotal)
+ */
+void vb_store_init(struct vb_store *store, bool adjust)
+{
+	vb_balloon_init(&store->balloon, adjust);
+	atomic_long_set(&store->held, 0);
+	store->adjust = adjust;
+}
+
+/**
+ * vb_store_held() - pages in the balloon
+ * @store: the store
+ *
+ * Return: guest pages.
+ */
+unsigned long vb_store_held(struct vb_store *store)
+{
+	return atomic_long_read(&store->held);
+}
+
+/**
+ * vb_store_prepare() - allocate pages for the balloon
+ * @store: the store
+ * @batch: an empty batch; gets the pages, sorted
+ * @nr: guest pages wanted
+ *
+ * Fills @batch with as many as the guest can give without pain, which may be
+ * none.
+ *
+ * Context: May sleep and reclaim.  The worker only (@store->scratch).
+ */
+void vb_store_prepare(struct vb_store *store, struct vb_batch *batch,
+		      unsigned long nr)
+{
+	unsigned long want, got, i;
+
+	nr = min_t(unsigned long, nr, batch->capacity / VB_PFNS_PER_PAGE);
+	batch->nr = 0;
+	while (nr) {
+		want = min_t(unsigned long, nr, ARRAY_SIZE(store->scratch));
+		memset(store->scratch, 0, want * sizeof(*store->scratch));
+		got = alloc_pages_bulk(VB_GFP, want, store->scratch);
+		if (!got)
+			break;
+		for (i = 0; i < got; i++) {
+			if (vb_page_tellable(store->scratch[i]))
+				vb_batch_add(batch, store->scratch[i]);
+			else
+				__free_page(store->scratch[i]);
+		}
+		nr -= got;
+	}
+	sort(batch->pfn, batch->nr, sizeof(*batch->pfn), vb_pfn_cmp, NULL);
+}
+
+/**
+ * vb_store_abort() - free the pages of a batch
+ * @batch: a batch whose pages no host holds; is empty afterwards
+ *
+ * Context: Any.
+ */
+void vb_store_abort(struct vb_batch *batch)
+{
+	unsigned int i;
+
+	for (i = 0; i < batch->nr; i += VB_PFNS_PER_PAGE)
+		__free_page(vb_batch_page(batch, i));
+	batch->nr = 0;
+}
+
+/**
+ * vb_store_commit() - put the pages of an acknowledged inflation in the balloon
+ * @store: the store
+ * @batch: the batch; is empty afterwards
+ *
+ * Context: Process context.
+ */
+void vb_store_commit(struct vb_store *store, struct vb_batch *batch)
+{
+	unsigned int end = 0;
+	unsigned int i = 0;
+	LIST_HEAD(pages);
+	struct page *page;
+
+	/* The core holds a lock with interrupts off: not for all at once. */
+	while (i < batch->nr) {
+		end = min(batch->nr, end + VB_BUF_PFNS);
+		for (; i < end; i += VB_PFNS_PER_PAGE) {
+			page = vb_batch_page(batch, i);
+			list_add_tail(&page->lru, &pages);
+			if (store->adjust)
+				vb_balloon_adjust(page, -1);
+		}
+		balloon_page_list_enqueue(&store->balloon, &pages);
+	}
+	atomic_long_add(batch->nr / VB_PFNS_PER_PAGE, &store->held);
+	batch->nr = 0;
+}
+
+/* Take up to @nr pages out of the balloon, onto @pages. */
+static unsigned long vb_store_dequeue(struct vb_store *store,
+				      struct list_head *pages, unsigned long nr)
+{
+	struct page *page;
+
+	nr = balloon_page_list_dequeue(&store->balloon, pages,
+				       min_t(unsigned long, nr, VB_BUF_PFNS));
+	if (store->adjust)
+		list_for_each_entry(page, pages, lru)
+			vb_balloon_adjust(page, 1);
+	atomic_long_sub(nr, &store->held);
+	return nr;
+}
+
+/**
+ * vb_store_take() - take pages out that the host must hear of first
+ * @store: the store
+ * @batch: an empty batch; gets the pages
+ * @nr: guest pages wanted
+ *
+ * May find fewer, or none, while pages are isolated for a migration.
+ *
+ * Context: Any process context.  Allocates nothing.
+ */
+void vb_store_take(struct vb_store *store, struct vb_batch *batch,
+		   unsigned long nr)
+{
+	struct page *page, *next;
+	LIST_HEAD(pages);
+
+	nr = min_t(unsigned long, nr, batch->capacity / VB_PFNS_PER_PAGE);
+	batch->nr = 0;
+	while (nr && vb_store_dequeue(store, &pages, nr)) {
+		list_for_each_entry_safe(page, next, &pages, lru) {
+			list_del(&page->lru);
+			vb_batch_add(batch, page);
+			nr--;
+		}
+	}
+}
+
+#define VB_ADVICE_PFNS	((PAGE_SIZE - sizeof(struct vb_batch)) / sizeof(u32))
+
+/**
+ * vb_store_release() - give pages back to the guest at once
+ * @store: the store
+ * @nr: guest pages wanted; one call gives about a thousand at the most
+ * @advice: gets the batch that tells the host, NULL if there were no pages
+ *
+ * The first page that leaves the balloon carries the PFNs of all, its own
+ * included, so that nothing is allocated.  The channel frees it when the host
+ * has read it.
+ *
+ * Context: Any process context, also when memory has run out.
+ * Return: guest pages that left the balloon.
+ */
+unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
+			       struct vb_batch **advice)
+{
+	struct vb_batch *batch = NULL;
+	unsigned long released = 0;
+	struct page *page, *next;
+	LIST_HEAD(pages);
+
+	nr = min_t(unsigned long, nr, VB_ADVICE_PFNS / VB_PFNS_PER_PAGE);
+	while (released < nr && vb_store_dequeue(store, &pages, nr - released)) {
+		list_for_each_entry_safe(page, next, &pages, lru) {
+			list_del(&page->lru);
+			released++;
+			if (batch) {
+				vb_batch_add(batch, page);
+				__free_page(page);
+				continue;
+			}
+			batch = page_address(page);
+			vb_batch_init(batch, VB_KIND_ADVICE, VB_ADVICE_PFNS,
+				      (u32 *)(batch + 1));
+			batch->op = VB_DEFLATE;
+			vb_batch_add(batch, page);
+		}
+	}
+	*advice = batch;
+	return released;
+}
+
+/**
+ * vb_store_empty() - free every page in the balloon
+ * @store: the store of a device that has been reset: no host holds a page
+ *
+ * A page that is isolated for a migration comes back to the list in finite
+ * time, since migrations are refused by now.
+ *
+ * Context: May sleep.
+ */
+void vb_store_empty(struct vb_store *store)
+{
+	unsigned long late = jiffies + 10 * HZ;
+	struct page *page, *next;
+	LIST_HEAD(pages);
+
+	while (vb_store_held(store)) {
+		if (!vb_store_dequeue(store, &pages, VB_BUF_PFNS)) {
+			WARN_ON_ONCE(time_after(jiffies, late));
+			usleep_range(1000, 2000);
+		}
+		list_for_each_entry_safe(page, next, &pages, lru) {
+			list_del(&page->lru);
+			__free_page(page);
+		}
+		cond_resched();
+	}
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a person sees: balloon/ in the device's sysfs folder, described in
+ * Documentation/ABI/testing/sysfs-driver-vballoon.  No logic.
+ */
+#include <linux/device.h>
+#include <linux/kobject.h>
+#include <linux/sysfs.h>
+
+#include "vballoon.h"
+
+static struct vb_device *vb_of(struct kobject *dir)
+{
+	return dev_to_virtio(kobj_to_dev(dir->parent))->priv;
+}
+
+static const char *const vb_state_names[] = {
+	[VB_IDLE] = "idle",
+	[VB_INFLATING] = "inflating",
+	[VB_DEFLATING] = "deflating",
+	[VB_LIMITED] = "limited",
+	[VB_SILENT] = "silent",
+	[VB_BROKEN] = "broken",
+	[VB_STOPPED] = "stopped",
+};
+
+static const char *const vb_limit_names[] = {
+	[VB_LIMIT_NONE] = "none",
+	[VB_LIMIT_RESERVE] = "reserve",
+	[VB_LIMIT_MEMORY] = "memory",
+	[VB_LIMIT_OOM] = "oom",
+	[VB_LIMIT_HOST] = "host",
+};
+
+static ssize_t vb_emit_pages(char *buf, u64 pages)
+{
+	return sysfs_emit(buf, "%llu\n", pages << PAGE_SHIFT);
+}
+
+static ssize_t target_bytes_show(struct kobject *dir,
+				 struct kobj_attribute *attr, char *buf)
+{
+	return vb_emit_pages(buf, READ_ONCE(vb_of(dir)->target));
+}
+
+static ssize_t actual_bytes_show(struct kobject *dir,
+				 struct kobj_attribute *attr, char *buf)
+{
+	return vb_emit_pages(buf, vb_store_held(&vb_of(dir)->store));
+}
+
+static ssize_t reserve_bytes_show(struct kobject *dir,
+				  struct kobj_attribute *attr, char *buf)
+{
+	struct vb_device *vb = vb_of(dir);
+
+	return vb_emit_pages(buf, vb_reserve_pages(vb, vb_total_pages(vb)));
+}
+
+static ssize_t reserve_bytes_store(struct kobject *dir,
+				   struct kobj_attribute *attr,
+				   const char *buf, size_t len)
+{
+	return vb_set_reserve(vb_of(dir), buf) ?: len;
+}
+
+static ssize_t state_show(struct kobject *dir, struct kobj_attribute *attr,
+			  char *buf)
+{
+	return sysfs_emit(buf, "%s\n",
+			  vb_state_names[READ_ONCE(vb_of(dir)->state)]);
+}
+
+static ssize_t limited_by_show(struct kobject *dir,
+			       struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%s\n",
+			  vb_limit_names[READ_ONCE(vb_of(dir)->limited_by)]);
+}
+
+static struct kobj_attribute vb_target_bytes = __ATTR_RO(target_bytes);
+static struct kobj_attribute vb_actual_bytes = __ATTR_RO(actual_bytes);
+static struct kobj_attribute vb_reserve_bytes = __ATTR_RW(reserve_bytes);
+static struct kobj_attribute vb_state_attr = __ATTR_RO(state);
+static struct kobj_attribute vb_limited_by = __ATTR_RO(limited_by);
+
+static struct attribute *vb_attrs[] = {
+	&vb_target_bytes.attr,
+	&vb_actual_bytes.attr,
+	&vb_reserve_bytes.attr,
+	&vb_state_attr.attr,
+	&vb_limited_by.attr,
+	NULL
+};
+
+static const struct attribute_group vb_group = {
+	.attrs = vb_attrs,
+};
+
+/* One read-only file a counter: the table's index is the counter. */
+static ssize_t vb_counter_show(struct kobject *dir,
+			       struct kobj_attribute *attr, char *buf);
+
+#define VB_COUNTER_ATTR(counter, file) \
+	[counter] = __ATTR(file, 0444, vb_counter_show, NULL)
+
+static struct kobj_attribute vb_counters[VB_NR_COUNTERS] = {
+	VB_COUNTER_ATTR(VB_INFLATED, inflated_pages),
+	VB_COUNTER_ATTR(VB_DEFLATED, deflated_pages),
+	VB_COUNTER_ATTR(VB_MIGRATED, migrated_pages),
+	VB_COUNTER_ATTR(VB_OOM_PAGES, oom_pages),
+	VB_COUNTER_ATTR(VB_SHORTAGES, shortages),
+	VB_COUNTER_ATTR(VB_KICKS, notifications),
+	VB_COUNTER_ATTR(VB_BUFFERS, buffers),
+	VB_COUNTER_ATTR(VB_ACTUAL_WRITES, actual_writes),
+	VB_COUNTER_ATTR(VB_STATS_SENT, statistics),
+	VB_COUNTER_ATTR(VB_SILENCES, silences),
+};
+
+static ssize_t vb_counter_show(struct kobject *dir,
+			       struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%ld\n",
+			  atomic_long_read(&vb_of(dir)->counter[attr - vb_counters]));
+}
+
+static struct attribute *vb_counter_attrs[VB_NR_COUNTERS + 1];
+
+static const struct attribute_group vb_counter_group = {
+	.name = "stats",
+	.attrs = vb_counter_attrs,
+};
+
+/**
+ * vb_sysfs_add() - create balloon/ in the device's folder
+ * @vb: the device
+ *
+ * Context: May sleep.
+ * Return: 0, -ENOMEM or sysfs's error.
+ */
+int vb_sysfs_add(struct vb_device *vb)
+{
+	unsigned int i;
+	int rc;
+
+	for (i = 0; i < VB_NR_COUNTERS; i++)
+		vb_counter_attrs[i] = &vb_counters[i].attr;
+
+	vb->dir = kobject_create_and_add("balloon", &vb->vdev->dev.kobj);
+	if (!vb->dir)
+		return -ENOMEM;
+	rc = sysfs_create_group(vb->dir, &vb_group);
+	if (!rc)
+		rc = sysfs_create_group(vb->dir, &vb_counter_group);
+	if (rc)
+		vb_sysfs_remove(vb);
+	return rc;
+}
+
+/**
+ * vb_sysfs_remove() - remove it; no file is being read afterwards
+ * @vb: the device
+ *
+ * Context: May sleep.
+ */
+void vb_sysfs_remove(struct vb_device *vb)
+{
+	kobject_del(vb->dir);
+	kobject_put(vb->dir);
+}
