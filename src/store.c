@@ -9,8 +9,8 @@
  */
 #include <linux/delay.h>
 #include <linux/jiffies.h>
-#include <linux/sort.h>
 
+#include "pfn.h"
 #include "vballoon.h"
 
 /*
@@ -37,14 +37,6 @@ static void vb_batch_add(struct vb_batch *batch, struct page *page)
 static bool vb_page_tellable(struct page *page)
 {
 	return page_to_pfn(page) <= U32_MAX / VB_PFNS_PER_PAGE;
-}
-
-static int vb_pfn_cmp(const void *a, const void *b)
-{
-	u32 x = *(const u32 *)a;
-	u32 y = *(const u32 *)b;
-
-	return x < y ? -1 : x > y;
 }
 
 /**
@@ -102,7 +94,7 @@ void vb_store_prepare(struct vb_store *store, struct vb_batch *batch,
 		}
 		nr -= got;
 	}
-	sort(batch->pfn, batch->nr, sizeof(*batch->pfn), vb_pfn_cmp, NULL);
+	vb_pfn_sort(batch->pfn, store->sorted, batch->nr);
 }
 
 /**

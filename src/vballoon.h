@@ -186,12 +186,14 @@ struct vb_channel {
  * @held: pages on that list or isolated from it for a migration
  * @adjust: MemTotal shrinks by what is ballooned; constant while bound
  * @scratch: for bulk allocation; worker only
+ * @sorted: for sorting a batch; worker only
  */
 struct vb_store {
 	struct balloon_dev_info balloon;
 	atomic_long_t held;
 	bool adjust;
 	struct page *scratch[VB_BUF_PFNS];
+	u32 sorted[VB_BATCH_PFNS];
 };
 
 /**
