@@ -7,8 +7,10 @@
 
 set -eu
 
-top=$(cd "$(dirname "$0")/.." && pwd)
+top=$(cd "$(dirname "$0")/.." && pwd -P)
 cache=${VBALLOON_CACHE:-$top/.cache}
+mkdir -p "$cache"
+cache=$(cd "$cache" && pwd -P)
 
 say()
 {
