@@ -105,7 +105,7 @@ void vb_migrate_settle(struct vb_device *vb)
 	page = migrator->page[VB_INFLATE];
 	if (page && vb_batch_acknowledged(migrator->inflate)) {
 		/* The migration that gave it up may still hold its lock. */
-		wait_on_page_locked(page);
+		folio_wait_locked(page_folio(page));
 		migrator->page[VB_INFLATE] = NULL;
 		vb_store_commit(&vb->store, migrator->inflate);
 	}
