@@ -16,7 +16,6 @@ import functools
 import os
 import pathlib
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -25,9 +24,9 @@ import time
 
 import loglint
 from channel import Agent, Closed, Qmp
+from machine import MIB, TOP, accelerator, bus_of, mapped, qemu_command
 
-TOP = pathlib.Path(__file__).resolve().parents[2]
-MIB = 1 << 20
+BALLOON = "/machine/peripheral/balloon0"
 CHUNK = 16384           # of a file on its way into the guest
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
@@ -48,39 +47,6 @@ class QmpError(GuestError):
 
 class LogError(GuestError):
     """The guest's kernel complained."""
-
-
-class Unavailable(Exception):
-    """There is no such kernel on this machine."""
-
-
-def script(*command):
-    """Run one of ours; its last line of output."""
-    run = subprocess.run([TOP / "scripts" / command[0], *command[1:]],
-                         stdout=subprocess.PIPE, text=True, check=False)
-    if run.returncode == 3:
-        raise Unavailable(f"kernel {command[1]} is not available here")
-    if run.returncode:
-        raise GuestError(f"scripts/{' '.join(command)} failed")
-    return run.stdout.splitlines()[-1]
-
-
-@functools.cache
-def boot_files(kernel):
-    """(vmlinuz, initramfs) of a kernel, made if they are missing."""
-    return script("kernel", kernel) + "/vmlinuz", script("guest", kernel)
-
-
-@functools.cache
-def accelerator():
-    """KVM where it works. /dev/kvm alone proves nothing: see if the CPU can."""
-    forced = os.environ.get("VBALLOON_ACCEL")
-    if forced:
-        return forced
-    flags = pathlib.Path("/proc/cpuinfo").read_text()
-    if re.search(r"\b(vmx|svm)\b", flags) and os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return "kvm"
-    return "tcg,thread=multi"
 
 
 def die_with_parent(parent):
@@ -140,7 +106,7 @@ class Guest:
         """Boot, and wait for the agent."""
         ours, theirs = zip(socket.socketpair(), socket.socketpair())
         self.log("console").write_bytes(b"")
-        command = self.command(*(end.fileno() for end in theirs))
+        command = qemu_command(self, *(end.fileno() for end in theirs))
         self.log("cmd").write_text(" ".join(map(str, command)) + "\n")
         parent = os.getpid()
         with open(self.log("qemu"), "wb") as log:
@@ -174,61 +140,6 @@ class Guest:
         if event[1] == "RESET":
             self.agent.restart()
 
-    def command(self, agent_fd, qmp_fd):
-        """QEMU's command line."""
-        vmlinuz, initramfs = boot_files(self.kernel)
-        micro = self.machine == "microvm"
-        kind = {"anon": "ram", "memfd": "memfd"}[self.backend]
-        append = ["console=ttyS0 loglevel=7 panic=-1 oops=panic",
-                  # a busy host under TCG is slow, not stuck
-                  "watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=60",
-                  "sysctl.kernel.hung_task_timeout_secs=60",
-                  f"agent={'hvc0' if micro else 'ttyS1'}"]
-        if micro:
-            append.append("tsc_early_khz=2500000 lpj=5000000 no_timer_check")
-        line = [self.qemu, "-name", self.name, "-nodefaults",
-                "-no-user-config", "-display", "none", "-no-reboot",
-                "-machine", f"{self.machine},memory-backend=ram",
-                "-accel", self.accel, "-smp", self.smp,
-                "-cpu", "host" if self.accel.startswith("kvm") else "max,-erms,-fsrm",
-                "-m", f"{self.mem // MIB}M",
-                "-object", f"memory-backend-{kind},id=ram,size={self.mem}",
-                "-kernel", vmlinuz, "-initrd", initramfs,
-                "-append", " ".join([*append, self.append]).strip(),
-                "-chardev", f"socket,id=qmp,fd={qmp_fd}",
-                "-mon", "chardev=qmp,mode=control",
-                "-chardev", f"socket,id=agent,fd={agent_fd}",
-                "-serial", f"file:{self.log('console')}"]
-        if micro:
-            line += ["-device", "virtio-serial-device",
-                     "-device", "virtconsole,chardev=agent"]
-        else:
-            line += ["-serial", "chardev:agent"]
-        if self.machine.startswith("q35"):      # its own bus cannot be unplugged
-            line += ["-device", "pcie-root-port,id=rp0,chassis=1"]
-        if self.balloon:
-            line += ["-device", self._device()]
-        if self.icount:
-            line += ["-icount", "shift=0,sleep=off"]
-        if self.trace:
-            line += ["-D", self.log("trace")]
-            for event in self.trace:
-                line += ["-trace", event]
-        return [str(part) for part in line + self.extra]
-
-    def _device(self):
-        parts = [self.balloon, "id=balloon0"]
-        bus = self._bus(self.balloon)
-        if bus:
-            parts.append(f"bus={bus}")
-        return ",".join(parts + [f"{k}={v}" for k, v in self.props.items()])
-
-    def _bus(self, driver):
-        """Only PCI Express devices fit into the port."""
-        express = "-pci" in driver and not driver.endswith("-transitional") or \
-            driver.endswith("-non-transitional")
-        return "rp0" if self.machine.startswith("q35") and express else None
-
     def log(self, kind):
         """The path of one of this guest's logs: console, qemu, trace, cmd."""
         return self.log_dir / f"{self.name}.{kind}"
@@ -252,9 +163,11 @@ class Guest:
         return f"{self.monitor.events[-1][1:]}" if self.monitor.events else "no event"
 
     def _error(self, text, kind=GuestError, **more):
-        tail = "\n".join(self.console().splitlines()[-12:])
-        return kind(f"{self.name} ({self.kernel}): {text}\n"
-                    f"--- end of {self.log('console')}:\n{tail}", **more)
+        text = f"{self.name} ({self.kernel}): {text}"
+        for log in (self.log("qemu"), self.log("console")):
+            if tail := log.read_text(errors="replace").splitlines()[-12:]:
+                text += f"\n--- end of {log}:\n" + "\n".join(tail)
+        return kind(text, **more)
 
     def _answer(self, pending, what, timeout):
         self.wait(lambda: pending.done.wait(0.05), what, timeout, poll=0)
@@ -398,7 +311,11 @@ class Guest:
         self.qmp("set-action", reboot="shutdown")
 
     def suspend(self, timeout=60):
-        """Suspend to RAM; returns when the guest sleeps."""
+        """Suspend to RAM; returns when the guest sleeps.
+
+        Once a boot on q35, as often as you like on pc: QEMU 7.2's q35 loses its
+        ACPI registers on wake-up, and with them power-off and unplugging.
+        """
         before = len(self.events("SUSPEND"))
         self.bg("echo mem > /sys/power/state")
         self.wait_event("SUSPEND", timeout, before)
@@ -406,19 +323,28 @@ class Guest:
     def wakeup(self, timeout=60):
         """End suspend(); returns when the agent answers."""
         self.qmp("system_wakeup")
-        self.ping(timeout)
+        # The guest resets its serial port as it wakes: a ping may be lost there.
+        pings = [self.agent.request("ping")]
+
+        def answered():
+            if not pings[-1].done.wait(1):
+                pings.append(self.agent.request("ping"))
+            return any(ping.done.is_set() for ping in pings)
+        self.wait(answered, "the agent after wake-up", timeout)
 
     def device_add(self, driver, id="balloon0", **props):
         """Plug a device in (where the first one was)."""
-        bus = {"bus": self._bus(driver)} if self._bus(driver) else {}
-        self.qmp("device_add", driver=driver, id=id, **bus, **props)
+        if bus := bus_of(self.machine, driver):
+            props = {"bus": bus, **props}
+        self.qmp("device_add", driver=driver, id=id, **props)
 
     def device_del(self, id="balloon0", timeout=30):
         """Unplug a device; returns when the guest has let go of it."""
+        def gone():
+            return sum(data.get("device") == id for data in self.events("DEVICE_DELETED"))
+        before = gone()
         self.qmp("device_del", id=id)
-        self.wait(lambda: any(data.get("device") == id
-                              for data in self.events("DEVICE_DELETED")),
-                  f"unplugging of {id}", timeout)
+        self.wait(lambda: gone() > before, f"unplugging of {id}", timeout)
 
     # ---- the balloon ----
 
@@ -458,8 +384,8 @@ class Guest:
 
     def stats(self, interval=1):
         """Have QEMU ask for statistics every `interval` seconds (0: never)."""
-        self.qmp("qom-set", path="/machine/peripheral/balloon0",
-                 property="guest-stats-polling-interval", value=interval)
+        self.qmp("qom-set", path=BALLOON, property="guest-stats-polling-interval",
+                 value=interval)
 
     def poll_stats(self, fresh=False, timeout=30):
         """The last statistics: tag to value, those that the guest sent.
@@ -467,8 +393,7 @@ class Guest:
         fresh: wait for the next ones. "last-update" is in seconds, 0 if none came.
         """
         def get():
-            raw = self.qmp("qom-get", path="/machine/peripheral/balloon0",
-                           property="guest-stats")
+            raw = self.qmp("qom-get", path=BALLOON, property="guest-stats")
             known = {k: v for k, v in raw["stats"].items() if 0 <= v < (1 << 64) - 1}
             return {**known, "last-update": raw["last-update"]}
         now = get()
@@ -482,22 +407,12 @@ class Guest:
 
     @functools.cached_property
     def _ram_start(self):
-        """Where QEMU maps the guest's RAM: the address of its second MiB, less one."""
+        """The address at which QEMU maps the guest's RAM."""
         text = self.hmp("gpa2hva 0x100000")
-        return int(re.search(r"is (0x[0-9a-f]+|[0-9a-f]+)", text)[1], 16) - MIB
+        return int(re.search(r" is (0x[0-9a-f]+)", text)[1], 16) - MIB
 
     def _ram(self, field):
-        """Sum of a field of /proc/PID/smaps over the guest's RAM, in bytes."""
-        total, inside = 0, False
-        with open(f"/proc/{self.process.pid}/smaps", encoding="ascii",
-                  errors="replace") as smaps:
-            for line in smaps:
-                if head := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
-                    start, end = (int(n, 16) for n in head.groups())
-                    inside = start < self._ram_start + self.mem and end > self._ram_start
-                elif inside and line.startswith(field + ":"):
-                    total += int(line.split()[1]) * 1024
-        return total
+        return mapped(self.process.pid, self._ram_start, self.mem, field)
 
     def ram_rss(self):
         """Bytes of the guest's RAM that the host really holds for it."""

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The tests' own tools: a test that cannot fail proves nothing."""
+
+import time
+
+from case import kernels, timeout
+from guest import MIB, GuestError, LogError
+
+
+@kernels("6.1")
+@timeout(60)
+def test_harness_log(ctx):
+    """a complaint of the kernel fails the test that caused it"""
+    guest = ctx.guest(mem=128, balloon=None)
+    try:
+        with guest as g:
+            g.sh("echo '<4>WARNING: CPU: 0 PID: 1 at this test' > /dev/kmsg")
+            g.sh("echo m > /proc/sysrq-trigger")
+    except LogError as error:
+        assert "at this test" in str(error), error
+    else:
+        raise AssertionError("a WARNING went unnoticed")
+    assert guest.complaints(allow=["at this test"]) == []
+
+
+@kernels("6.1")
+@timeout(60)
+def test_harness_crash(ctx):
+    """a guest that panics ends the test at once, with the reason"""
+    started = time.monotonic()
+    try:
+        with ctx.guest(mem=128, balloon=None) as g:
+            g.sh("echo c > /proc/sysrq-trigger", timeout=50)
+    except GuestError as error:
+        notes = "".join(error.__notes__)
+        assert "Kernel panic" in notes, notes
+    else:
+        raise AssertionError("a panic went unnoticed")
+    assert time.monotonic() - started < 40
+
+
+@timeout(120)
+def test_harness_intree(ctx):
+    """memory moves with the kernel's own driver, on both sides of the machine"""
+    with ctx.guest(mem=512) as g:
+        g.modprobe_intree()
+        g.sh("memhog touch 360M")
+        total, held = g.meminfo()["MemTotal"], g.ram_rss()
+        g.set_balloon(256 * MIB)
+        g.wait_actual(256 * MIB)
+        assert total - g.meminfo()["MemTotal"] == 256 * MIB
+        back = held - g.ram_rss()
+        ctx.log(f"the host got {back / MIB:.0f} MiB back")
+        assert back > 200 * MIB, back
+        g.set_balloon(512 * MIB)
+        g.wait_actual(512 * MIB)
+        assert g.meminfo()["MemTotal"] == total
+
+
+@kernels("6.1")
+@timeout(120)
+def test_harness_exhausted(ctx):
+    """the agent answers while there is no memory left, and many things at once"""
+    with ctx.guest(mem=256, balloon=None) as g:
+        hogs = g.bg("while memhog hog; [ $? = 137 ]; do :; done")
+        slow, worst = g.bg("sleep 1000"), 0
+        g.wait(lambda: g.vmstat()["oom_kill"], "the OOM killer")
+        for _ in range(40):
+            start = time.monotonic()
+            g.read("/proc/meminfo")
+            g.ping()
+            worst = max(worst, time.monotonic() - start)
+        ctx.log(f"slowest answer: {worst:.3f} s, {g.vmstat()['oom_kill']} kills")
+        assert worst < 5 * ctx.timeout_scale
+        g.kill(hogs)
+        g.kill(slow)
