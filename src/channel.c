@@ -19,72 +19,8 @@ static unsigned int vb_batch_bufs(const struct vb_batch *batch)
 	return DIV_ROUND_UP(batch->nr, VB_BUF_PFNS);
 }
 
-/**
- * vb_batch_init() - make a batch out of memory that the caller has
- * @batch: the batch
- * @kind: who will wait for it
- * @capacity: PFNs that fit in @pfn
- * @pfn: room for them, physically contiguous
- */
-void vb_batch_init(struct vb_batch *batch, enum vb_kind kind,
-		   unsigned int capacity, u32 *pfn)
-{
-	memset(batch, 0, sizeof(*batch));
-	INIT_LIST_HEAD(&batch->node);
-	batch->kind = kind;
-	batch->capacity = capacity;
-	batch->pfn = pfn;
-}
-
-/**
- * vb_batch_alloc() - allocate a batch
- * @kind: VB_KIND_PAGES or VB_KIND_SINGLE
- * @capacity: PFNs that fit
- *
- * Context: May sleep.
- * Return: the batch, or NULL.
- */
-struct vb_batch *vb_batch_alloc(enum vb_kind kind, unsigned int capacity)
-{
-	struct vb_batch *batch;
-	u32 *pfn;
-
-	batch = kmalloc(sizeof(*batch), GFP_KERNEL);
-	pfn = kmalloc_array(capacity, sizeof(*pfn), GFP_KERNEL);
-	if (!batch || !pfn) {
-		kfree(batch);
-		kfree(pfn);
-		return NULL;
-	}
-	vb_batch_init(batch, kind, capacity, pfn);
-	return batch;
-}
-
-/**
- * vb_batch_free() - free what vb_batch_alloc() gave
- * @batch: a batch that is in no list and not sent, or NULL
- */
-void vb_batch_free(struct vb_batch *batch)
-{
-	if (!batch)
-		return;
-	kfree(batch->pfn);
-	kfree(batch);
-}
-
-/**
- * vb_batch_acknowledged() - has the host read all of a batch?
- * @batch: a batch that was sent
- *
- * Return: true once the batch is the caller's again.
- */
-bool vb_batch_acknowledged(const struct vb_batch *batch)
-{
-	/* Pairs with the release in vb_batch_finish(). */
-	return smp_load_acquire(&batch->acknowledged);
-}
-
-/* Between CPU and device byte order, there and back: legacy devices are of
+/*
+ * Between CPU and device byte order, there and back: legacy devices are of
  * the guest's byte order, all others are little-endian (virtio 1.3, 2.4.3).
  */
 static void vb_batch_swap(struct vb_channel *channel, struct vb_batch *batch)
@@ -495,7 +431,7 @@ void vb_channel_close(struct vb_device *vb)
  * @vb: the device
  *
  * Context: May sleep.
- * Return: 0 or -ENOMEM.
+ * Return: 0 or -ENOMEM; vb_channel_exit() is due either way.
  */
 int vb_channel_init(struct vb_device *vb)
 {

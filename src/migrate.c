@@ -26,7 +26,9 @@ static bool vb_single_tell(struct vb_device *vb, struct vb_batch *batch,
 	vb_single_set(batch, op, page);
 	vb_channel_send(vb, batch);
 	vb_channel_pump(vb);
-	vb_channel_reap(vb);
+	/* What comes back may be the worker's. */
+	if (vb_channel_reap(vb))
+		vb_kick_worker(vb);
 	wait_event_timeout(vb->channel.wait,
 			   vb_batch_acknowledged(batch) ||
 			   READ_ONCE(vb->stopping) || vb_channel_broken(vb),
@@ -108,6 +110,7 @@ void vb_migrate_settle(struct vb_device *vb)
 		folio_wait_locked(page_folio(page));
 		migrator->page[VB_INFLATE] = NULL;
 		vb_store_commit(&vb->store, migrator->inflate);
+		vb_count(vb, VB_INFLATED, 1);
 	}
 	page = migrator->page[VB_DEFLATE];
 	if (page && vb_batch_acknowledged(migrator->deflate)) {
@@ -153,7 +156,7 @@ void vb_migrate_drop(struct vb_device *vb)
  * @vb: the device, its store initialised
  *
  * Context: May sleep.
- * Return: 0 or -ENOMEM.
+ * Return: 0 or -ENOMEM; vb_migrate_exit() is due either way.
  */
 int vb_migrate_init(struct vb_device *vb)
 {
@@ -162,10 +165,8 @@ int vb_migrate_init(struct vb_device *vb)
 	mutex_init(&migrator->lock);
 	migrator->inflate = vb_batch_alloc(VB_KIND_SINGLE, VB_PFNS_PER_PAGE);
 	migrator->deflate = vb_batch_alloc(VB_KIND_SINGLE, VB_PFNS_PER_PAGE);
-	if (!migrator->inflate || !migrator->deflate) {
-		vb_migrate_exit(vb);
+	if (!migrator->inflate || !migrator->deflate)
 		return -ENOMEM;
-	}
 	vb->store.balloon.migratepage = vb_migrate_page;
 	return 0;
 }

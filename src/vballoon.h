@@ -236,7 +236,8 @@ struct vb_migrator {
  * @actual_at: jiffies of that write; like @actual
  * @state: see enum vb_state; written by the worker
  * @limited_by: see enum vb_limit; written by the worker
- * @complained: the reason that was last named in the log; worker only
+ * @complained: bits of enum vb_limit that were named in the log since the target
+ *              changed; worker only
  * @counter: see enum vb_counter
  * @oom_nb: deflate on OOM
  * @oom_wanted: pages that an OOM notifier wants, under MUST_TELL_HOST
@@ -270,7 +271,7 @@ struct vb_device {
 	unsigned long actual_at;
 	enum vb_state state;
 	enum vb_limit limited_by;
-	enum vb_limit complained;
+	unsigned long complained;
 	atomic_long_t counter[VB_NR_COUNTERS];
 
 	struct notifier_block oom_nb;
@@ -296,18 +297,37 @@ static inline bool vb_must_tell(struct vb_device *vb)
 	return virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_MUST_TELL_HOST);
 }
 
-/* main.c */
+static inline bool vb_deflates_on_oom(struct vb_device *vb)
+{
+	return virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_DEFLATE_ON_OOM);
+}
+
+/* worker.c */
+int vb_worker_init(struct vb_device *vb);
+void vb_worker_exit(struct vb_device *vb);
+void vb_worker_empty(struct vb_device *vb);
 void vb_kick_worker(struct vb_device *vb);
+void vb_write_actual(struct vb_device *vb, u32 actual);
+unsigned long vb_release(struct vb_device *vb, unsigned long nr);
+
+/* reserve.c */
+void vb_reserve_init(struct vb_device *vb);
 u64 vb_total_pages(struct vb_device *vb);
 u64 vb_reserve_pages(struct vb_device *vb, u64 total);
 int vb_set_reserve(struct vb_device *vb, const char *text);
 
-/* channel.c */
+/* oom.c */
+int vb_oom_start(struct vb_device *vb);
+void vb_oom_stop(struct vb_device *vb);
+
+/* batch.c */
 struct vb_batch *vb_batch_alloc(enum vb_kind kind, unsigned int capacity);
 void vb_batch_free(struct vb_batch *batch);
-bool vb_batch_acknowledged(const struct vb_batch *batch);
 void vb_batch_init(struct vb_batch *batch, enum vb_kind kind,
 		   unsigned int capacity, u32 *pfn);
+bool vb_batch_acknowledged(const struct vb_batch *batch);
+
+/* channel.c */
 int vb_channel_init(struct vb_device *vb);
 void vb_channel_exit(struct vb_device *vb);
 int vb_channel_open(struct vb_device *vb);

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Deflate on OOM: the guest has run out of memory and is about to kill.
+ */
+#include <linux/oom.h>
+
+#include "vballoon.h"
+
+/* Given back each time: 4 MiB. */
+#define VB_OOM_GIFT	((4UL << 20) >> PAGE_SHIFT)
+/* Before the notifiers of others, as the in-tree driver. */
+#define VB_OOM_PRIORITY	80
+/* How long an allocation waits for a host that must be told. */
+#define VB_OOM_WAIT	HZ
+
+/* Under MUST_TELL_HOST memory is only back when the host knows: wait a bit. */
+static unsigned long vb_oom_ask(struct vb_device *vb)
+{
+	long before = atomic_long_read(&vb->oom_given);
+
+	if (!vb_store_held(&vb->store) || vb_channel_silent(vb))
+		return 0;
+	atomic_long_set(&vb->oom_wanted, VB_OOM_GIFT);
+	vb_kick_worker(vb);
+	wait_event_timeout(vb->oom_wait,
+			   atomic_long_read(&vb->oom_given) != before ||
+			   READ_ONCE(vb->stopping), VB_OOM_WAIT);
+	return atomic_long_read(&vb->oom_given) - before;
+}
+
+static unsigned long vb_oom_release(struct vb_device *vb)
+{
+	unsigned long freed = 0;
+	unsigned long nr;
+
+	while (freed < VB_OOM_GIFT) {
+		nr = vb_release(vb, VB_OOM_GIFT - freed);
+		if (!nr)
+			break;
+		freed += nr;
+	}
+	return freed;
+}
+
+static int vb_oom_notify(struct notifier_block *nb, unsigned long unused,
+			 void *parm)
+{
+	struct vb_device *vb = container_of(nb, struct vb_device, oom_nb);
+	unsigned long *total = parm;
+	unsigned long freed;
+
+	set_bit(VB_PENDING_OOM, &vb->pending);
+	freed = vb_must_tell(vb) ? vb_oom_ask(vb) : vb_oom_release(vb);
+	vb_count(vb, VB_OOM_PAGES, freed);
+	vb_kick_worker(vb);
+	*total += freed;
+	return NOTIFY_OK;
+}
+
+/**
+ * vb_oom_start() - deflate on OOM, where the host agreed to that
+ * @vb: the device; its queues are open
+ *
+ * Context: May sleep.
+ * Return: 0, or the notifier chain's error.
+ */
+int vb_oom_start(struct vb_device *vb)
+{
+	if (!vb_deflates_on_oom(vb))
+		return 0;
+	init_waitqueue_head(&vb->oom_wait);
+	vb->oom_nb.notifier_call = vb_oom_notify;
+	vb->oom_nb.priority = VB_OOM_PRIORITY;
+	return register_oom_notifier(&vb->oom_nb);
+}
+
+/**
+ * vb_oom_stop() - no more, and none is running
+ * @vb: the device, stopping
+ *
+ * Context: May sleep.
+ */
+void vb_oom_stop(struct vb_device *vb)
+{
+	if (!vb_deflates_on_oom(vb))
+		return;
+	wake_up(&vb->oom_wait);
+	unregister_oom_notifier(&vb->oom_nb);
+}
