@@ -292,7 +292,7 @@ bool vb_channel_broken(struct vb_device *vb)
  * @vb: the device
  *
  * Return: true if something is outstanding and VB_SILENT_AFTER has passed
- * without an acknowledgement.
+ * without an acknowledgment.
  */
 bool vb_channel_silent(struct vb_device *vb)
 {

@@ -36,7 +36,8 @@
 
 /* Reclaim counters: vm events once, node statistics since 7.x. */
 #ifdef VB_HAVE_NODE_PGSCAN
-#define vb_reclaim_counter(events, item)	global_node_page_state(item)
+#define vb_reclaim_counter(events, item) \
+	((void)(events), global_node_page_state(item))
 #else
 #define vb_reclaim_counter(events, item)	((events)[item])
 #endif

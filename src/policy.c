@@ -12,6 +12,10 @@
 #define VB_RESERVE_SHARE	32
 #define VB_RESERVE_LEAST	(64ULL << 20)
 
+/* Steps are signed, and times end somewhere. */
+#define VB_STEP_MAX		(~0ULL >> 1)
+#define VB_TIME_MAX		(~0ULL)
+
 static u64 vb_min(u64 a, u64 b)
 {
 	return a < b ? a : b;
@@ -53,7 +57,8 @@ void vb_policy_short(struct vb_policy *policy, enum vb_limit why, u64 now)
 	for (i = 0; i < policy->shortages && delay < VB_DELAY_LAST_MS; i++)
 		delay *= 2;
 	policy->shortages = i + 1;
-	policy->retry_at = now + vb_min(delay, VB_DELAY_LAST_MS);
+	delay = vb_min(delay, VB_DELAY_LAST_MS);
+	policy->retry_at = now + vb_min(delay, VB_TIME_MAX - now);
 	policy->why = why;
 }
 
@@ -106,7 +111,7 @@ struct vb_goal vb_policy_goal(struct vb_policy *policy,
 	vb_policy_retarget(policy, view->target);
 
 	if (view->target < view->held) {
-		goal.step = -(s64)(view->held - view->target);
+		goal.step = -(s64)vb_min(view->held - view->target, VB_STEP_MAX);
 		return goal;
 	}
 	if (view->held >= reachable) {
@@ -121,6 +126,6 @@ struct vb_goal vb_policy_goal(struct vb_policy *policy,
 		goal.limited_by = policy->why;
 		return goal;
 	}
-	goal.step = vb_min(reachable - view->held, room);
+	goal.step = vb_min(vb_min(reachable - view->held, room), VB_STEP_MAX);
 	return goal;
 }

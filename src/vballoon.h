@@ -39,6 +39,7 @@
  * enum vb_op - what a batch says about its pages
  * @VB_INFLATE: they enter the balloon
  * @VB_DEFLATE: they leave it
+ * @VB_NR_OPS: how many there are
  */
 enum vb_op {
 	VB_INFLATE,
@@ -99,6 +100,7 @@ struct vb_batch {
  * @VB_ACTUAL_WRITES: writes of `actual`
  * @VB_STATS_SENT: statistics handed to the host
  * @VB_SILENCES: times the host fell silent
+ * @VB_NR_COUNTERS: how many there are
  */
 enum vb_counter {
 	VB_INFLATED,
@@ -161,13 +163,13 @@ struct vb_line {
  * @acked: VB_KIND_PAGES batches that the host has acknowledged
  * @pending: batches sent and not acknowledged, by operation
  * @releasing: callers between taking pages out and sending the advice; atomic
- * @progress: jiffies of the last acknowledgement, or of the first post after
+ * @progress: jiffies of the last acknowledgment, or of the first post after
  *            none was outstanding
  * @foreign: the device's byte order is not the CPU's
  * @wait: woken when a VB_KIND_SINGLE batch is acknowledged or the driver stops
  */
 struct vb_channel {
-	spinlock_t lock;
+	spinlock_t lock;	/* queues, lines, acked, progress */
 	struct vb_line line[VB_NR_OPS];
 	struct virtqueue *stats_vq;
 	struct virtio_balloon_stat *stats;
@@ -205,7 +207,7 @@ struct vb_store {
  *        time, with a reference, or NULL
  */
 struct vb_migrator {
-	struct mutex lock;
+	struct mutex lock;	/* one migration at a time */
 	struct vb_batch *inflate;
 	struct vb_batch *deflate;
 	struct page *page[VB_NR_OPS];

@@ -2,7 +2,7 @@
 /*
  * The conversation: ask the policy for a goal, move a batch towards it, tell
  * the host.  The worker never waits: when it is the host's turn it returns,
- * and an acknowledgement brings it back.
+ * and an acknowledgment brings it back.
  */
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
