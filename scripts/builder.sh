@@ -21,7 +21,7 @@ make_builder()
 	(
 		serialise builder
 		[ ! -d "$builder" ] || exit 0
-		need mmdebstrap
+		need mmdebstrap mount
 		say "Making a Debian 13 chroot to build in (about a minute, 250 MB)"
 		as_root rm -rf "$builder.part"
 		foreign_sources trixie | as_root mmdebstrap --quiet \

@@ -75,8 +75,9 @@ install_packages()
 	apt_can_install $1 || as_root apt-get -qq update >&2
 	# shellcheck disable=SC2086
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
-		-o DPkg::Lock::Timeout=300 --no-install-recommends install $1 >&2 </dev/null ||
-		die "could not install:$1"
+		-o DPkg::Lock::Timeout=300 --no-install-recommends \
+		install $1 >"$cache/install.log" 2>&1 </dev/null ||
+		die "could not install them: see $cache/install.log"
 }
 
 apt_can_install()

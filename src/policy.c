@@ -121,8 +121,8 @@ struct vb_goal vb_policy_goal(struct vb_policy *policy,
 	}
 	if (!room && policy->retry_at <= view->now)
 		vb_policy_short(policy, VB_LIMIT_MEMORY, view->now);
-	if (policy->retry_at > view->now) {
-		goal.delay = policy->retry_at - view->now;
+	if (!room || policy->retry_at > view->now) {
+		goal.delay = vb_less(policy->retry_at, view->now);
 		goal.limited_by = policy->why;
 		return goal;
 	}

@@ -29,7 +29,7 @@
 #define PAGE	((size_t)sysconf(_SC_PAGESIZE))
 #define MIB	((size_t)1 << 20)
 #define SAMPLES	(1 << 20)
-#define SPARE	64
+#define SPARE	16
 
 static size_t parse_size(const char *text)
 {

@@ -42,18 +42,18 @@ def test_harness_crash(ctx):
 @timeout(120)
 def test_harness_intree(ctx):
     """memory moves with the kernel's own driver, on both sides of the machine"""
-    with ctx.guest(mem=512) as g:
+    with ctx.guest(mem=768) as g:       # a debug kernel keeps a quarter
         g.modprobe_intree()
-        g.sh("memhog touch 360M")
+        g.sh("memhog touch 450M")
         total, held = g.meminfo()["MemTotal"], g.ram_rss()
-        g.set_balloon(256 * MIB)
-        g.wait_actual(256 * MIB)
-        assert total - g.meminfo()["MemTotal"] == 256 * MIB
+        g.set_balloon(384 * MIB)
+        g.wait_actual(384 * MIB)
+        assert total - g.meminfo()["MemTotal"] == 384 * MIB
         back = held - g.ram_rss()
         ctx.log(f"the host got {back / MIB:.0f} MiB back")
         assert back > 200 * MIB, back
-        g.set_balloon(512 * MIB)
-        g.wait_actual(512 * MIB)
+        g.set_balloon(768 * MIB)
+        g.wait_actual(768 * MIB)
         assert g.meminfo()["MemTotal"] == total
 
 
