@@ -44,7 +44,7 @@ static int vb_start(struct vb_device *vb)
 		return rc;
 	}
 	WRITE_ONCE(vb->stopping, false);
-	vb->state = VB_IDLE;
+	WRITE_ONCE(vb->state, VB_IDLE);
 	virtio_device_ready(vb->vdev);
 	/* Left by a driver before us, or by ourselves before a suspend. */
 	virtio_cread_le(vb->vdev, struct virtio_balloon_config, actual,

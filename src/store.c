@@ -82,7 +82,6 @@ void vb_store_prepare(struct vb_store *store, struct vb_batch *batch,
 	batch->nr = 0;
 	while (nr) {
 		want = min_t(unsigned long, nr, ARRAY_SIZE(store->scratch));
-		memset(store->scratch, 0, want * sizeof(*store->scratch));
 		got = alloc_pages_bulk(VB_GFP, want, store->scratch);
 		if (!got)
 			break;
@@ -91,8 +90,10 @@ void vb_store_prepare(struct vb_store *store, struct vb_batch *batch,
 				vb_batch_add(batch, store->scratch[i]);
 			else
 				__free_page(store->scratch[i]);
+			store->scratch[i] = NULL;
 		}
 		nr -= got;
+		cond_resched();
 	}
 	vb_pfn_sort(batch->pfn, store->sorted, batch->nr);
 }

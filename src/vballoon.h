@@ -187,7 +187,7 @@ struct vb_channel {
  * @balloon: the kernel's balloon core: the list of pages, with a lock inside
  * @held: pages on that list or isolated from it for a migration
  * @adjust: MemTotal shrinks by what is ballooned; constant while bound
- * @scratch: for bulk allocation; worker only
+ * @scratch: for bulk allocation, all NULL in between; worker only
  * @sorted: for sorting a batch; worker only
  */
 struct vb_store {
