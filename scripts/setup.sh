@@ -30,7 +30,7 @@ as_root()
 	elif command -v sudo >/dev/null; then
 		sudo "$@"
 	else
-		die "needs root (or sudo) for: $*"
+		die "needs root or sudo for: $*"
 	fi
 }
 
@@ -70,6 +70,8 @@ install_packages()
 {
 	on_debian ||
 		die "this machine is not Debian; please install what these Debian packages hold:$1"
+	[ "$(id -u)" = 0 ] || command -v sudo >/dev/null ||
+		die "please install, as root, these Debian packages:$1"
 	say "Installing missing Debian packages:$1"
 	# shellcheck disable=SC2086
 	apt_can_install $1 || as_root apt-get -qq update >&2
