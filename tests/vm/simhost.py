@@ -11,7 +11,7 @@ test asserts that the list is empty.  How pages are watched:
   who fills it while the page is ours used it (with MUST_TELL_HOST until we have
   answered the deflate).
 
-    sim = SimHost(path, features={STATS_VQ, MUST_TELL_HOST})
+    sim = SimHost(features={STATS_VQ, MUST_TELL_HOST})
     with Guest(qemu=..., backend="memfd", balloon=None, extra=sim.args()):
         sim.set_target(1000)
         sim.wait_actual(1000)
@@ -59,7 +59,7 @@ class SimHost(Device):
 
     virtio_id = 5
 
-    def __init__(self, path, features=(STATS_VQ,), queues=3, config_size=16,
+    def __init__(self, features=(STATS_VQ,), queues=3, config_size=16,
                  event_idx=True, indirect=True, queue_size=128, discard=True):
         self.discard = discard
         self.inflated = set()   # PFNs, in the order of arrival
@@ -72,8 +72,7 @@ class SimHost(Device):
         self._sample = None
         features = set(features) | ({EVENT_IDX} if event_idx else set())
         features |= {INDIRECT} if indirect else set()
-        super().__init__(path, features, queues, queue_size,
-                         bytearray(config_size))
+        super().__init__(features, queues, queue_size, bytearray(config_size))
         if queues > STATS:
             self.hold(STATS)    # statistics wait until we ask
 

@@ -240,9 +240,10 @@ class Device:
     """The device; a derived class fills in the hooks at the end."""
 
     virtio_id = 0
+    scale = 1.0                 # multiplies all that wait() is given
 
-    def __init__(self, path, features, queues, queue_size, config):
-        self.path, self.queue_size, self.config = path, queue_size, config
+    def __init__(self, features, queues, queue_size, config):
+        self.queue_size, self.config = queue_size, config
         self.offered = sum(1 << f for f in {VERSION_1, PROTOCOL, *features})
         self.accepted = 0
         self.rings = [Ring(i) for i in range(queues)]
@@ -253,19 +254,23 @@ class Device:
         self._wake = os.eventfd(0)
         self._closing = False
         self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(path)
+        self._listener.bind("")         # an abstract name, of no other
         self._listener.listen(1)
+        self.path = self._listener.getsockname()[1:].decode()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     # --- what a test does ------------------------------------------------
 
-    def args(self):
-        """QEMU's options for this device."""
-        return ["-chardev", f"socket,id=sim,path={self.path}", "-device",
-                "vhost-user-test-device-pci,id=balloon0,chardev=sim,"
-                f"virtio-id={self.virtio_id},num_vqs={len(self.rings)},"
-                f"vq_size={self.queue_size},config_size={len(self.config)}"]
+    def args(self, **more):
+        """QEMU's options for this device, and more properties of it."""
+        props = {"id": "balloon0", "chardev": "sim",
+                 "virtio-id": self.virtio_id, "num_vqs": len(self.rings),
+                 "vq_size": self.queue_size, "config_size": len(self.config),
+                 **more}
+        return ["-chardev", f"socket,id=sim,path={self.path},abstract=on",
+                "-device", ",".join(["vhost-user-test-device-pci", *(
+                    f"{name}={value}" for name, value in props.items())])]
 
     def negotiated(self, bit):
         return bool(self.accepted >> bit & 1)
@@ -309,13 +314,16 @@ class Device:
     def wait(self, condition, timeout=30):
         """Until condition(), which is called under the lock, holds."""
         with self._lock:
-            if not self._lock.wait_for(condition, timeout):
+            if not self._lock.wait_for(condition, timeout * self.scale):
                 raise TimeoutError(str(self))
 
     def notify_config(self):
-        """The guest gets a config interrupt."""
+        """The guest gets a config interrupt.
+
+        Not before the driver has started: QEMU 11.1 dies of that.
+        """
         with self._lock:
-            if self._backend:
+            if self._backend and any(r.running for r in self.rings):
                 self._backend.sendall(
                     struct.pack("<III", CONFIG_CHANGE, VERSION, 0))
 
@@ -327,7 +335,6 @@ class Device:
         self._listener.close()
         self.memory.close()
         os.close(self._wake)
-        os.unlink(self.path)
 
     def __enter__(self):
         return self

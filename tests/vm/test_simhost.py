@@ -1,0 +1,478 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Against a host that misbehaves, or is picky: see simhost.py.
+
+Whatever the test, the simulated host watches the driver; each line in its
+`faults` fails the test.
+"""
+import contextlib
+import functools
+import pathlib
+import random
+import subprocess
+import time
+
+from case import slow
+from simhost import (DEFLATE, DEFLATE_ON_OOM, INFLATE, MUST_TELL_HOST, PAGE,
+                     STATS, STATS_VQ, TAGS, SimHost)
+
+MIB = 1 << 20
+SOME = 100 * MIB // PAGE        # pages
+CLOSE = 8 * MIB                 # MemFree is back
+BOUND = 15                      # s; what a silent host may delay
+IN_FLIGHT = 64 * MIB            # on a queue, before the host, at the most
+
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+
+
+@functools.cache
+def qemu():
+    return subprocess.run([TOP / "scripts/qemu"], stdout=subprocess.PIPE,
+                          text=True, check=True).stdout.strip()
+
+
+@contextlib.contextmanager
+def simulated(ctx, driver="vballoon", **device):
+    """(the host, its guest with the driver loaded)"""
+    with SimHost(**device) as sim:
+        sim.scale = ctx.timeout_scale
+        with ctx.guest(mem=1024 if ctx.debug else 512, backend="memfd",
+                       balloon=None, qemu=qemu(),
+                       extra=sim.args(bus="rp0")) as g:
+            g.free_before = g.meminfo()["MemFree"]
+            if driver == "vballoon":
+                g.insmod()
+            else:
+                g.sh(f"modprobe {driver}")
+            yield sim, g
+        assert not sim.faults, "\n".join(sim.faults)
+
+
+def move(sim, pages, timeout=60):
+    sim.set_target(pages)
+    sim.wait(lambda: sim.actual() == len(sim.held) == pages, timeout)
+
+
+def free(g):
+    return g.meminfo()["MemFree"]
+
+
+def state(g):
+    return g.read(g.sysfs() + "/balloon/state").strip()
+
+
+def wait_state(g, *wanted, timeout=30):
+    return g.wait(lambda: state(g) in wanted, f"state {' or '.join(wanted)}",
+                  timeout, poll=0.1)
+
+
+def wait_free(g, at_least, timeout=10):
+    g.wait(lambda: free(g) >= at_least,
+           f"MemFree {at_least >> 20} MiB, it is {free(g) >> 20}", timeout)
+
+
+def all_back(g):
+    """The driver is gone, or its balloon empty: the memory is the guest's."""
+    wait_free(g, g.free_before - CLOSE)
+
+
+def said(g, text):
+    """How often the driver said so."""
+    return sum("vballoon" in line and text in line
+               for line in g.console().splitlines())
+
+
+def test_sim_watcher(ctx):
+    """The simulated host sees a page that is used too early."""
+    with simulated(ctx, features={STATS_VQ, MUST_TELL_HOST}) as (sim, g):
+        sim.hold(INFLATE)
+        sim.set_target(SOME)
+        sim.wait(lambda: sim.rings[INFLATE].pending)
+        mine = sim.rings[INFLATE].pending[0].pfns[5]
+        sim.memory.write(mine * PAGE, b"not the mark")
+        sim.release(INFLATE)
+        sim.wait_actual(SOME)
+        sim.hold(DEFLATE)
+        sim.set_target(0)
+        sim.wait(lambda: sim.rings[DEFLATE].pending)
+        his = sim.rings[DEFLATE].pending[0].pfns[7]
+        sim.memory.write(his * PAGE, b"in use")
+        sim.release(DEFLATE)
+        sim.wait_actual(0)
+        seen = sim.faults.copy()
+        sim.faults.clear()
+    assert len(seen) == 2, seen
+    assert f"inflate: PFN {mine:#x} used" in seen[0], seen
+    assert seen[1].startswith("deflate:") and "used before" in seen[1], seen
+
+
+@slow
+def test_sim_intree(ctx):
+    """The simulated host suits the kernel's own driver, which it can hang."""
+    with simulated(ctx, "virtio_balloon") as (sim, g):
+        for pages in (SOME, 10, 0, SOME):
+            move(sim, pages)
+        assert abs(sim.stats()["free"] - free(g)) < CLOSE
+        sim.hold(DEFLATE)
+        g.bg("rmmod virtio_balloon")
+        time.sleep(3)
+        assert "D" in g.sh("ps -o stat,args | grep rmmod | grep -v grep")
+        sim.release(DEFLATE)
+        g.wait(lambda: "virtio_balloon" not in g.read("/proc/modules"),
+               "the end of rmmod")
+        all_back(g)
+
+
+def exact(ctx, **device):
+    """Sizes are exact, PFNs sorted, buffers small, and several in flight."""
+    with simulated(ctx, **device) as (sim, g):
+        for pages in (SOME, 10, 2 * SOME + 3, 0):
+            move(sim, pages)
+        all_back(g)
+        assert sim.unsorted[INFLATE] == 0, sim.unsorted
+        assert max(sim.longest) <= 256, sim.longest
+        for queue in (INFLATE, DEFLATE):
+            assert sim.peak_pages[queue] * PAGE <= IN_FLIGHT, sim.peak_pages
+        ring = sim.rings[INFLATE]
+        assert ring.peak >= min(8, sim.queue_size), ring.peak
+        if sim.queue_size > 8:
+            assert ring.kicks * 4 < ring.buffers, (ring.kicks, ring.buffers)
+        assert sim.actual_writes < 40, sim.actual_writes
+
+
+def test_sim_rings_event_idx(ctx):
+    exact(ctx)
+
+
+@slow
+def test_sim_rings_plain(ctx):
+    exact(ctx, event_idx=False, indirect=False)
+
+
+@slow
+def test_sim_rings_small(ctx):
+    """Queues of four buffers."""
+    exact(ctx, queue_size=4)
+
+
+@slow
+def test_sim_no_stats(ctx):
+    """A device with the two classic queues only."""
+    with simulated(ctx, features=(), queues=2) as (sim, g):
+        move(sim, SOME)
+        move(sim, 0)
+        all_back(g)
+
+
+@slow
+def test_sim_in_flight(ctx):
+    """What waits for the host is bounded, and does not count as `actual`."""
+    with simulated(ctx) as (sim, g):
+        move(sim, SOME)
+        sim.hold(INFLATE)
+        sim.set_target(3 * SOME)
+        sim.wait(lambda: len(sim.rings[INFLATE].pending) >= 8)
+        time.sleep(2)
+        assert 8 * MIB <= sim.peak_pages[INFLATE] * PAGE <= IN_FLIGHT, str(sim)
+        assert sim.actual() == SOME, str(sim)
+        before = sim.actual()
+        while sim.ack(3, INFLATE, order="random") and before < 2 * SOME:
+            before = sim.actual()       # the watcher compares
+            time.sleep(0.05)
+        sim.release(INFLATE)
+        sim.wait_actual(3 * SOME)
+
+
+@slow
+def test_sim_late(ctx):
+    """Answers come late and in any order."""
+    with simulated(ctx, features={STATS_VQ, MUST_TELL_HOST}) as (sim, g):
+        sim.late(0.3, INFLATE, DEFLATE, order="random")
+        for pages in (SOME, 7, SOME // 2, 0):
+            move(sim, pages)
+        all_back(g)
+
+
+def test_sim_must_tell_host(ctx):
+    """Under MUST_TELL_HOST a page is the guest's when the host says so."""
+    with simulated(ctx, features={STATS_VQ, MUST_TELL_HOST}) as (sim, g):
+        move(sim, SOME)
+        sim.hold(DEFLATE)
+        low = free(g)
+        sim.set_target(0)
+        sim.wait(lambda: sim.rings[DEFLATE].pending)
+        time.sleep(1)
+        assert free(g) < low + 2 * MIB, f"{free(g) - low} bytes too early"
+        n = len(sim.rings[DEFLATE].pending)
+        assert sim.ack(n, DEFLATE) == n
+        wait_free(g, low + n * MIB * 3 // 4)
+        assert free(g) < low + n * MIB + 2 * MIB
+        sim.release(DEFLATE)
+        sim.wait_actual(0)
+        all_back(g)
+
+
+@slow
+def test_sim_courtesy(ctx):
+    """Else the guest has its pages at once, and the host hears of each."""
+    with simulated(ctx) as (sim, g):
+        move(sim, SOME)
+        sim.hold(DEFLATE)
+        sim.set_target(0)
+        all_back(g)
+        sim.release(DEFLATE)
+        sim.wait(lambda: not sim.held)
+        sim.wait_actual(0)
+        assert sim.pfns[DEFLATE] == SOME, sim.pfns
+        move(sim, SOME)
+
+
+def rmmod(g):
+    g.rmmod(timeout=BOUND)
+    all_back(g)
+    g.insmod()
+
+
+def unbind(g):
+    device = pathlib.Path(g.sysfs()).name
+    driver = "/sys/bus/virtio/drivers/vballoon"
+    g.sh(f"echo {device} > {driver}/unbind", BOUND)
+    all_back(g)
+    g.sh(f"echo {device} > {driver}/bind")
+
+
+def fall_silent(sim, deaf=False):
+    """In the middle of it all."""
+    sim.release(INFLATE, DEFLATE)
+    move(sim, SOME)
+    sim.hold(INFLATE, DEFLATE, deaf=deaf)
+    sim.set_target(SOME // 2)
+    time.sleep(0.5)
+    sim.set_target(2 * SOME)
+    time.sleep(0.5)
+
+
+def silent(ctx, **device):
+    with simulated(ctx, **device) as (sim, g):
+        for leave in (rmmod, unbind):
+            for deaf in (False, True):
+                fall_silent(sim, deaf)
+                starts = sim.starts
+                leave(g)
+                sim.wait(lambda: sim.starts > starts)
+        fall_silent(sim)
+        g.device_del(timeout=BOUND)
+        all_back(g)
+
+
+def test_sim_silent_leave(ctx):
+    """A silent host keeps nobody from leaving, and no page."""
+    silent(ctx)
+
+
+@slow
+def test_sim_silent_leave_must_tell(ctx):
+    silent(ctx, features={STATS_VQ, MUST_TELL_HOST})
+
+
+def test_sim_silent_suspend(ctx):
+    """Nor from going to sleep."""
+    with simulated(ctx, features={STATS_VQ, MUST_TELL_HOST}) as (sim, g):
+        fall_silent(sim)
+        g.suspend(BOUND)
+        g.wakeup(BOUND)
+        sim.wait(lambda: sim.starts == 2)
+        sim.release(INFLATE, DEFLATE)
+        move(sim, 2 * SOME)
+        move(sim, 0)
+        all_back(g)
+
+
+@slow
+def test_sim_silent_state(ctx):
+    """Silence is seen, said once, and over when the host answers."""
+    with simulated(ctx) as (sim, g):
+        move(sim, SOME)
+        sim.hold(INFLATE)
+        sim.set_target(2 * SOME)
+        wait_state(g, "silent")
+        limit = g.sysfs() + "/balloon/limited_by"
+        assert g.read(limit).strip() == "host"
+        assert g.read(g.sysfs() + "/balloon/stats/silences").strip() == "1"
+        assert said(g, "has not answered") == 1
+        assert sim.stats()["free"]      # the other queue goes on
+        sim.release(INFLATE)
+        sim.wait_actual(2 * SOME)
+        wait_state(g, "idle")
+        assert said(g, "has not answered") == 1
+
+
+def starve(g, size):
+    """Use memory, in bounded time; OOM kills."""
+    before = g.vmstat()["oom_kill"]
+    g.sh(f"memhog touch {size >> 20}M", BOUND, check=False)
+    return g.vmstat()["oom_kill"] - before
+
+
+@slow
+def test_sim_silent_oom(ctx):
+    """Deflation on OOM asks no silent host."""
+    with simulated(ctx, features={STATS_VQ, DEFLATE_ON_OOM}) as (sim, g):
+        move(sim, 3 * SOME)
+        sim.hold(INFLATE, DEFLATE, deaf=True)
+        assert starve(g, free(g) + 150 * MIB) == 0
+        sim.release(INFLATE, DEFLATE)
+        move(sim, SOME)
+
+
+@slow
+def test_sim_silent_oom_must_tell(ctx):
+    """Nor does it wait long for one that must be asked."""
+    with simulated(ctx, features={STATS_VQ, DEFLATE_ON_OOM, MUST_TELL_HOST}) \
+            as (sim, g):
+        move(sim, 3 * SOME)
+        assert starve(g, free(g) + 100 * MIB) == 0
+        sim.set_target(2 * SOME)
+        sim.wait_actual(2 * SOME)
+        sim.hold(INFLATE, DEFLATE, deaf=True)
+        assert starve(g, free(g) + 100 * MIB) == 1
+        g.rmmod(timeout=BOUND)
+        all_back(g)
+
+
+def bogus(ctx, queue, **device):
+    with simulated(ctx, **device) as (sim, g):
+        for kind in ("id", "free", "twice", "ahead", "len"):
+            sim.release(INFLATE, DEFLATE)
+            move(sim, SOME)
+            broken = said(g, "broke its protocol")
+            sim.violate(kind, queue)
+            sim.set_target(SOME * 3 // 2 if queue == INFLATE else SOME // 2)
+            sim.wait(lambda: not sim.rings[queue].bogus)
+            if kind == "len":   # is none of our business
+                sim.wait_actual(sim.target())
+            else:
+                wait_state(g, "broken")
+                assert said(g, "broke its protocol") == broken + 1
+                sim.set_target(0)       # nobody listens
+            g.rmmod(timeout=BOUND)
+            all_back(g)
+            sim.faults.clear()  # who was told nonsense may talk nonsense
+            g.insmod()
+
+
+def test_sim_bogus_inflate(ctx):
+    """Used entries of nonsense: said once, and all pages back."""
+    bogus(ctx, INFLATE)
+
+
+@slow
+def test_sim_bogus_deflate(ctx):
+    bogus(ctx, DEFLATE)
+
+
+@slow
+def test_sim_bogus_must_tell(ctx):
+    bogus(ctx, DEFLATE, features={STATS_VQ, MUST_TELL_HOST})
+
+
+@slow
+def test_sim_bogus_idle(ctx):
+    """Answers to nothing, on all queues at rest."""
+    with simulated(ctx) as (sim, g):
+        for queue in (INFLATE, DEFLATE, STATS):
+            for kind in ("id", "free", "ahead"):
+                move(sim, SOME)
+                sim.violate(kind, queue, now=True)
+                sim.set_target(SOME + 100)
+                time.sleep(0.5)
+                g.rmmod(timeout=BOUND)
+                all_back(g)
+                sim.faults.clear()
+                g.insmod()
+
+
+@slow
+def test_sim_targets_beyond(ctx):
+    """More than there is, than there can be: bounded, said once, no spin."""
+    with simulated(ctx) as (sim, g):
+        for pages in (1024 * MIB // PAGE, 0xffffffff, 0x80000000):
+            sim.set_target(pages)
+            wait_state(g, "limited")
+            g.sh("true")
+            assert free(g) > 8 * MIB, free(g)
+            assert sim.actual() * PAGE < g.mem
+            lines, turns = said(g, "stops at"), worker_time(g)
+            time.sleep(5)
+            assert said(g, "stops at") == lines
+            spent = worker_time(g) - turns
+            assert spent < 0.5, f"{spent} s of work in 5 s without progress"
+            move(sim, 0)
+        all_back(g)
+
+
+def worker_time(g):
+    """CPU seconds of all kernel threads."""
+    ticks = g.sh("cat /proc/[0-9]*/stat | grep ' (kworker'")
+    return sum(sum(map(int, line.rpartition(")")[2].split()[11:13]))
+               for line in ticks.splitlines()) / 100
+
+
+def test_sim_targets_change(ctx):
+    """A target that changes at any moment, and its last value counts."""
+    with simulated(ctx, features={STATS_VQ, MUST_TELL_HOST}) as (sim, g):
+        sim.late(0.01, INFLATE, DEFLATE, order="random")
+        for _ in range(300):
+            sim.set_target(random.choice((
+                0, SOME, 2 * SOME, 0xffffffff, random.randrange(3 * SOME))))
+            time.sleep(random.random() / 20)
+        move(sim, 12345)
+        move(sim, 0)
+        all_back(g)
+
+
+def test_sim_few_queues(ctx):
+    """A device without its queues: refused, said once."""
+    for device in ({"queues": 1, "features": ()}, {"queues": 2}):
+        with simulated(ctx, **device) as (sim, g):
+            assert said(g, "no inflate and deflate queue") == 1, g.console()
+            g.sh(f"! test -e {g.sysfs()}/driver")
+            sim.set_target(SOME)
+            g.rmmod()
+            all_back(g)
+
+
+@slow
+def test_sim_config_small(ctx):
+    """Eight bytes of config are enough."""
+    with simulated(ctx, config_size=8) as (sim, g):
+        move(sim, SOME)
+        move(sim, 0)
+        all_back(g)
+
+
+@slow
+def test_sim_stats_never(ctx):
+    """A host that never asks gets one buffer, and is not sent another."""
+    with simulated(ctx) as (sim, g):
+        move(sim, SOME)
+        move(sim, 0)
+        assert sim.samples == 1, sim.samples
+
+
+@slow
+def test_sim_stats_loop(ctx):
+    """A host that asks without end gets its answers, and pages move on."""
+    with simulated(ctx) as (sim, g):
+        sim.ask_in_a_loop(True)
+        for pages in (SOME, 2 * SOME, 0):
+            move(sim, pages)
+        before = sim.samples
+        sim.wait(lambda: sim.samples > before + 200)
+        g.sh("true", 10)
+        sim.ask_in_a_loop(False)
+        last = sim.stats()
+        assert set(last) == set(TAGS), sorted(last)
+        sim.ask_in_a_loop(True)
+        g.rmmod(timeout=BOUND)
+        all_back(g)
