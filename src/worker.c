@@ -71,9 +71,16 @@ void vb_write_actual(struct vb_device *vb, u32 actual)
 	vb_count(vb, VB_ACTUAL_WRITES, 1);
 }
 
-static void vb_tell_actual(struct vb_device *vb, bool settled)
+/*
+ * At once when the balloon rests; advice that the host has yet to read is no
+ * reason to wait, since the guest has its pages.
+ */
+static void vb_tell_actual(struct vb_device *vb, const struct vb_goal *goal)
 {
-	if (settled || time_after(jiffies, vb->actual_at + VB_ACTUAL_EVERY))
+	bool rests = !goal->step && !vb->moving[VB_INFLATE] &&
+		     !vb->moving[VB_DEFLATE];
+
+	if (rests || time_after(jiffies, vb->actual_at + VB_ACTUAL_EVERY))
 		vb_write_actual(vb, vb_store_held(&vb->store) * VB_PFNS_PER_PAGE);
 }
 
@@ -321,7 +328,7 @@ static int vb_run(struct vb_device *vb, struct vb_goal *goal)
 	do {
 		cond_resched();
 		rc = vb_advance(vb, goal);
-		vb_tell_actual(vb, false);
+		vb_tell_actual(vb, goal);
 		progress = !rc;
 		/* The host hears of a deflation when the guest has its pages. */
 		if (rc && rc != -EIO) {
@@ -361,7 +368,6 @@ static void vb_work(struct work_struct *work)
 		delay = 0;
 		break;
 	case -ENODATA:
-		vb_tell_actual(vb, true);
 		if (goal.delay)
 			delay = msecs_to_jiffies(goal.delay);
 		break;
