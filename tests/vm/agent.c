@@ -37,7 +37,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SOH		'\001'
+#define SOH		1
 #define HEAD_MAX	64
 #define PAYLOAD_MAX	(64 * 1024)
 #define OUTPUT_MAX	(1024 * 1024)
@@ -275,7 +275,7 @@ static void serve(long id, const char *op, long timeout, char *payload, size_t l
 	else if (!strcmp(op, "append"))
 		write_file(id, payload, len, O_APPEND);
 	else
-		put_end(id, strcmp(op, "ping") ? ENOSYS : 0);
+		put_end(id, strcmp(op, "ping") ? EINVAL : 0);
 }
 
 static void forget(size_t n)

@@ -12,6 +12,7 @@ raises says what was waited for and ends with the guest's last console lines.
 """
 
 import ctypes
+import errno
 import functools
 import os
 import pathlib
@@ -78,6 +79,7 @@ class Guest:
         self.log_dir = pathlib.Path(log_dir or tempfile.mkdtemp(prefix="vballoon-"))
         self.log_dir.mkdir(parents=True, exist_ok=True)
         self.allow = []         # regexes that check_log() lets pass
+        self.background = {}    # bg()'s process groups: their output files
         self.process = self.agent = self.monitor = None
 
     # ---- life ----
@@ -119,7 +121,7 @@ class Guest:
         self.agent, self.monitor = Agent(ours[0]), Qmp(ours[1])
         self.monitor.on_event = self._event
         self.qmp("qmp_capabilities")
-        self.wait(lambda: self.agent.boots, "the agent after boot", 90)
+        self.wait(lambda: self.agent.boots, "the agent after boot", 120)
 
     def stop(self):
         """End QEMU, whatever state it is in."""
@@ -202,16 +204,46 @@ class Guest:
                              rc=rc, output=output)
         return output
 
-    def bg(self, cmd):
-        """Start a shell command and leave it; its process group."""
-        rc, output = self._ask("bg", cmd.encode(), f"start of: {cmd}", 30)
+    def bg(self, cmd, until=None, timeout=60):
+        """Start a shell command and leave it; its process group.
+
+        until: return when it has said that.
+        """
+        log = f"/tmp/bg.{len(self.background)}"
+        rc, output = self._ask("bg", f"exec >{log} 2>&1\n{cmd}".encode(),
+                               f"start of: {cmd}", 30)
         if rc:
             raise GuestError(f"{self.name}: cannot start: {cmd}: {os.strerror(rc)}", rc)
-        return int(output)
+        group = int(output)
+        self.background[group] = log
+        if until:
+            self.wait(lambda: until in self.said(group) or not self.alive(group),
+                      f"'{until}' from: {cmd}", timeout)
+            if until not in self.said(group):
+                raise self._error(f"ended early: {cmd}\n{self.said(group)}")
+        return group
 
-    def kill(self, group, signal_name="KILL"):
-        """Signal what bg() started."""
-        self.sh(f"kill -{signal_name} -{group}")
+    def alive(self, pid):
+        """Is there such a process?"""
+        try:
+            return bool(self.read(f"/proc/{pid}/stat"))
+        except GuestError as error:
+            if error.rc in (errno.ENOENT, errno.ESRCH):
+                return False
+            raise
+
+    def said(self, group):
+        """What bg()'s command has said so far."""
+        try:
+            return self.read(self.background[group])
+        except GuestError as error:
+            if error.rc == errno.ENOENT:    # it has not come that far
+                return ""
+            raise
+
+    def kill(self, group, name="KILL"):
+        """Signal what bg() started: its shell too, unless that was told to exec."""
+        self.sh(f"kill -{name} -{group}")
 
     def ping(self, timeout=10):
         """Is the agent alive?"""
@@ -298,7 +330,7 @@ class Guest:
         """Wait for more than `after` events of that name; the newest's data."""
         return self.wait(lambda: self.events(name)[after:], f"event {name}", timeout)[-1]
 
-    def reset(self, how=None, timeout=90):
+    def reset(self, how=None, timeout=120):
         """Reset, by QMP or by a command in the guest, and wait for the agent."""
         boots, resets = self.agent.boots, len(self.events("RESET"))
         self.qmp("set-action", reboot="reset")

@@ -235,6 +235,8 @@ int main(int argc, char **argv)
 		goto usage;
 	return 0;
 usage:
-	fprintf(stderr, "usage: memhog touch|hold|fragment|check|job SIZE | churn SIZE SECONDS | hog\n");
+	fprintf(stderr, "usage: memhog touch|hold|fragment|check|job SIZE\n"
+			"       memhog churn SIZE SECONDS\n"
+			"       memhog hog\n");
 	return 2;
 }

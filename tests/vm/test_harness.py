@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The tests' own tools: a test that cannot fail proves nothing."""
 
+import concurrent.futures
 import time
 
 from case import kernels, timeout
@@ -63,7 +64,7 @@ def test_harness_exhausted(ctx):
     """the agent answers while there is no memory left, and many things at once"""
     with ctx.guest(mem=256, balloon=None) as g:
         hogs = g.bg("while memhog hog; [ $? = 137 ]; do :; done")
-        slow, worst = g.bg("sleep 1000"), 0
+        worst = 0
         g.wait(lambda: g.vmstat()["oom_kill"], "the OOM killer")
         for _ in range(40):
             start = time.monotonic()
@@ -73,4 +74,24 @@ def test_harness_exhausted(ctx):
         ctx.log(f"slowest answer: {worst:.3f} s, {g.vmstat()['oom_kill']} kills")
         assert worst < 5 * ctx.timeout_scale
         g.kill(hogs)
-        g.kill(slow)
+
+
+@kernels("6.1")
+@timeout(120)
+def test_harness_channel(ctx):
+    """noise and cut requests do not stop the agent, nor do many commands at once"""
+    with ctx.guest(mem=192, balloon=None) as g:
+        for noise in (bytes(range(256)) * 8, b"\x017 write 0 500\ncut off",
+                      b"\x01\x01 x y z\n\x01 8 sh 5 999999999\n"):
+            g.agent.sock.sendall(noise)
+            g.ping(30)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            said = pool.map(lambda i: g.sh(f"sleep 1; seq {i} {i + 999}"), range(8))
+        for i, text in enumerate(said):
+            assert text.split() == [str(n) for n in range(i, i + 1000)], text
+        try:
+            g.sh("echo first; sleep 100", timeout=2)
+        except GuestError as error:
+            assert error.rc == 124 and error.output == "first\n", error
+        else:
+            raise AssertionError("a command outlived its timeout")
