@@ -83,8 +83,14 @@ static inline int vb_find_vqs(struct virtio_device *vdev, unsigned int nr,
 /*
  * The balloon core.  Since 7.x it adjusts the managed page count and swaps a
  * migrated page for its replacement by itself; before, the driver does both.
+ *
+ * A migration that fails after the host was told of the new page leaves that
+ * page to us by a reference.  6.1's compaction uses it for the next migration
+ * all the same, so there it must not fail: the old page leaves the balloon.
  */
 #ifdef VB_HAVE_BALLOON_H
+#define VB_MIGRATION_MAY_FAIL	true
+
 static inline void vb_balloon_init(struct balloon_dev_info *balloon, bool adjust)
 {
 	balloon_devinfo_init(balloon);
@@ -100,7 +106,14 @@ static inline void vb_balloon_replace(struct balloon_dev_info *balloon,
 				      bool adjust)
 {
 }
+
+static inline void vb_balloon_forget(struct balloon_dev_info *balloon,
+				     struct page *page, bool adjust)
+{
+}
 #else
+#define VB_MIGRATION_MAY_FAIL	false
+
 static inline void vb_balloon_init(struct balloon_dev_info *balloon, bool adjust)
 {
 	balloon_devinfo_init(balloon);
@@ -133,6 +146,23 @@ static inline void vb_balloon_replace(struct balloon_dev_info *balloon,
 	balloon_page_finalize(page);
 	put_page(page);
 #endif
+}
+
+static inline void vb_balloon_forget(struct balloon_dev_info *balloon,
+				     struct page *page, bool adjust)
+{
+	unsigned long flags;
+
+	if (adjust)
+		adjust_managed_page_count(page, 1);
+
+	spin_lock_irqsave(&balloon->pages_lock, flags);
+	balloon->isolated_pages--;
+	__count_vm_event(BALLOON_DEFLATE);
+	spin_unlock_irqrestore(&balloon->pages_lock, flags);
+
+	balloon_page_finalize(page);
+	put_page(page);
 }
 #endif
 

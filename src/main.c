@@ -110,6 +110,7 @@ static struct vb_device *vb_alloc(struct virtio_device *vdev)
 	vb->stopping = true;
 	vb->state = VB_STOPPED;
 	vb->reboot_nb.notifier_call = vb_reboot_notify;
+	init_waitqueue_head(&vb->oom_wait);
 	INIT_WORK(&vb->stats_work, vb_stats_work);
 	vb_store_init(&vb->store, !vb_deflates_on_oom(vb));
 	vb_reserve_init(vb);

@@ -19,8 +19,7 @@ static void vb_single_set(struct vb_batch *batch, enum vb_op op,
 		batch->pfn[batch->nr] = pfn + batch->nr;
 }
 
-/* Tell the host of one page, and wait for it if it is not too long. */
-static bool vb_single_tell(struct vb_device *vb, struct vb_batch *batch,
+static void vb_single_send(struct vb_device *vb, struct vb_batch *batch,
 			   enum vb_op op, struct page *page)
 {
 	vb_single_set(batch, op, page);
@@ -29,6 +28,11 @@ static bool vb_single_tell(struct vb_device *vb, struct vb_batch *batch,
 	/* What comes back may be the worker's. */
 	if (vb_channel_reap(vb))
 		vb_kick_worker(vb);
+}
+
+/* Wait for the host if it is not too long. */
+static bool vb_single_wait(struct vb_device *vb, struct vb_batch *batch)
+{
 	wait_event_timeout(vb->channel.wait,
 			   vb_batch_acknowledged(batch) ||
 			   READ_ONCE(vb->stopping) || vb_channel_broken(vb),
@@ -36,6 +40,18 @@ static bool vb_single_tell(struct vb_device *vb, struct vb_batch *batch,
 	return vb_batch_acknowledged(batch);
 }
 
+/* A reference keeps a page whose batch the host has not read in time. */
+static void vb_migrate_park(struct vb_migrator *migrator, enum vb_op op,
+			    struct page *page)
+{
+	get_page(page);
+	migrator->page[op] = page;
+}
+
+/*
+ * Return: 0 when the new page has taken the old one's place, -ENOENT when the
+ * old one has left without a replacement, -EAGAIN when nothing has changed.
+ */
 static int vb_migrate_locked(struct vb_device *vb, struct page *newpage,
 			     struct page *page)
 {
@@ -53,17 +69,20 @@ static int vb_migrate_locked(struct vb_device *vb, struct page *newpage,
 		return -EAGAIN;
 	}
 
-	if (!vb_single_tell(vb, migrator->inflate, VB_INFLATE, newpage)) {
-		get_page(newpage);
-		migrator->page[VB_INFLATE] = newpage;
-		return -EAGAIN;
+	vb_single_send(vb, migrator->inflate, VB_INFLATE, newpage);
+	if (!vb_single_wait(vb, migrator->inflate)) {
+		vb_migrate_park(migrator, VB_INFLATE, newpage);
+		if (VB_MIGRATION_MAY_FAIL)
+			return -EAGAIN;
+		vb_single_send(vb, migrator->deflate, VB_DEFLATE, page);
+		if (vb_must_tell(vb))
+			vb_migrate_park(migrator, VB_DEFLATE, page);
+		return -ENOENT;
 	}
-	if (!vb_single_tell(vb, migrator->deflate, VB_DEFLATE, page) &&
-	    vb_must_tell(vb)) {
-		get_page(page);
-		migrator->page[VB_DEFLATE] = page;
-	}
-	vb_count(vb, VB_MIGRATED, 1);
+
+	vb_single_send(vb, migrator->deflate, VB_DEFLATE, page);
+	if (!vb_single_wait(vb, migrator->deflate) && vb_must_tell(vb))
+		vb_migrate_park(migrator, VB_DEFLATE, page);
 	return 0;
 }
 
@@ -82,8 +101,15 @@ static int vb_migrate_page(struct balloon_dev_info *balloon,
 	if (!mutex_trylock(&vb->migrator.lock))
 		return -EAGAIN;
 	rc = vb_migrate_locked(vb, newpage, page);
-	if (!rc)
+	if (!rc) {
 		vb_balloon_replace(balloon, newpage, page, vb->store.adjust);
+		vb_count(vb, VB_MIGRATED, 1);
+	} else if (rc == -ENOENT) {
+		vb_balloon_forget(balloon, page, vb->store.adjust);
+		vb_store_forget(&vb->store);
+		vb_count(vb, VB_DEFLATED, 1);
+		rc = 0;
+	}
 	mutex_unlock(&vb->migrator.lock);
 	return rc;
 }

@@ -68,7 +68,6 @@ int vb_oom_start(struct vb_device *vb)
 {
 	if (!vb_deflates_on_oom(vb))
 		return 0;
-	init_waitqueue_head(&vb->oom_wait);
 	vb->oom_nb.notifier_call = vb_oom_notify;
 	vb->oom_nb.priority = VB_OOM_PRIORITY;
 	return register_oom_notifier(&vb->oom_nb);

@@ -142,6 +142,17 @@ void vb_store_commit(struct vb_store *store, struct vb_batch *batch)
 	batch->nr = 0;
 }
 
+/**
+ * vb_store_forget() - a page left the balloon by a migration
+ * @store: the store
+ *
+ * Context: Any.
+ */
+void vb_store_forget(struct vb_store *store)
+{
+	atomic_long_dec(&store->held);
+}
+
 /* Take up to @nr pages out of the balloon, onto @pages. */
 static unsigned long vb_store_dequeue(struct vb_store *store,
 				      struct list_head *pages, unsigned long nr)

@@ -353,6 +353,7 @@ void vb_store_prepare(struct vb_store *store, struct vb_batch *batch,
 		      unsigned long nr);
 void vb_store_abort(struct vb_batch *batch);
 void vb_store_commit(struct vb_store *store, struct vb_batch *batch);
+void vb_store_forget(struct vb_store *store);
 void vb_store_take(struct vb_store *store, struct vb_batch *batch,
 		   unsigned long nr);
 unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
