@@ -242,14 +242,14 @@ def unbind(g):
 
 
 def fall_silent(sim, deaf=False):
-    """In the middle of it all."""
+    """In the middle of an inflation; deaf, of a deflation."""
     sim.release(INFLATE, DEFLATE)
     move(sim, SOME)
     sim.hold(INFLATE, DEFLATE, deaf=deaf)
-    sim.set_target(SOME // 2)
-    time.sleep(0.5)
-    sim.set_target(2 * SOME)
-    time.sleep(0.5)
+    targets = [2 * SOME, SOME // 2]
+    for pages in reversed(targets) if deaf else targets:
+        sim.set_target(pages)
+        time.sleep(0.5)
 
 
 def silent(ctx, **device):
