@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The driver lets go, at rest and in the middle of a move: every page comes back,
+within bounded time, and the next one to take the device finds all in order."""
+
+import pathlib
+import subprocess
+import tarfile
+import tempfile
+
+from case import kernels
+from gauge import NOISE, free, held, move, wait_free, wait_state
+from guest import MIB
+from machine import boot_files
+
+BOUND = 20              # s; seconds would do, on an idle machine
+SMALL = 256 * MIB
+DRIVERS = "/sys/bus/virtio/drivers"
+
+
+class Subject:
+    """A guest that the driver is going to leave."""
+
+    def __init__(self, g):
+        self.g = g
+        self.total, self.free = g.meminfo()["MemTotal"], free(g)
+
+    def rest(self):
+        """At rest, with pages in the balloon."""
+        move(self.g, SMALL)
+
+    def inflating(self):
+        """Some pages are in the balloon, some on their way."""
+        move(self.g, self.g.mem)
+        self.middle(SMALL)
+
+    def deflating(self):
+        move(self.g, SMALL)
+        self.middle(self.g.mem)
+
+    def middle(self, size):
+        g = self.g
+        before, wanted = held(g), g.mem - size
+        g.set_balloon(size)
+        g.wait(lambda: held(g) != before, "the first pages to move", poll=0)
+        assert held(g) != wanted, "too late: it has arrived"
+
+    def phases(self):
+        return self.rest, self.inflating, self.deflating
+
+    def back(self, actual=True):
+        """The guest has all its memory, and the host was told."""
+        wait_free(self.g, self.free - NOISE)
+        assert self.g.meminfo()["MemTotal"] == self.total, self.g.meminfo()["MemTotal"]
+        if actual:
+            assert self.g.actual() == self.g.mem, self.g.actual()
+
+    def again(self):
+        """The driver is back, and does what the host wants."""
+        self.g.set_balloon(SMALL)
+        self.g.wait_actual(SMALL)
+        wait_state(self.g, "idle")
+        assert self.g.meminfo()["MemTotal"] == self.total - held(self.g)
+
+
+def test_leave_rmmod(ctx):
+    with ctx.guest(mem=768, smp=2) as g:
+        subject = Subject(g)
+        for phase in subject.phases():
+            g.insmod()
+            phase()
+            g.rmmod(timeout=BOUND)
+            subject.back()
+        g.insmod()
+        subject.again()
+
+
+def test_leave_unbind(ctx):
+    with ctx.guest(mem=768) as g:
+        subject = Subject(g)
+        g.insmod()
+        device = pathlib.Path(g.sysfs()).name
+        for phase in subject.phases():
+            phase()
+            g.sh(f"echo {device} > {DRIVERS}/vballoon/unbind", BOUND)
+            subject.back()
+            g.sh(f"! test -e {g.sysfs()}/balloon")
+            g.sh(f"echo {device} > {DRIVERS}/vballoon/bind", BOUND)
+            subject.again()
+
+
+def test_leave_unplug(ctx):
+    """The device goes away under the driver, and comes back."""
+    with ctx.guest(mem=768) as g:
+        subject = Subject(g)
+        g.insmod()
+        for phase in subject.phases():
+            phase()
+            g.device_del(timeout=BOUND)
+            subject.back(actual=False)
+            g.device_add("virtio-balloon-pci")
+            g.wait(lambda: g.run(f"test -e {DRIVERS}/vballoon/virtio*")[0] == 0,
+                   "the driver to take the new device", BOUND)
+            subject.again()
+
+
+def test_leave_reset(ctx):
+    """The machine is reset; the next boot starts with an empty balloon."""
+    with ctx.guest(mem=768, append="vballoon") as g:
+        subject = Subject(g)
+        for phase in subject.phases():
+            phase()
+            g.reset()
+            subject.again()
+
+
+def test_leave_suspend(ctx):
+    """Asleep the balloon is empty; awake it is what it was."""
+    with ctx.guest(mem=768, machine="pc") as g:
+        subject = Subject(g)
+        g.insmod()
+        for phase in subject.phases():
+            phase()
+            g.suspend(BOUND)
+            assert g.actual() == g.mem, "the balloon sleeps with the guest"
+            g.wakeup(BOUND)
+            g.wait_actual(g.mem if phase == subject.deflating else SMALL)
+            wait_state(g, "idle")
+            subject.again()
+        move(g, g.mem)
+        subject.back()
+
+
+def test_leave_reboot(ctx):
+    """`reboot`: the driver empties the balloon before the machine starts again."""
+    with ctx.guest(mem=768) as g:
+        subject = Subject(g)
+        for phase in subject.phases():
+            g.insmod()
+            phase()
+            g.reset("reboot -f")
+            subject.back()
+        g.insmod()
+        subject.again()
+
+
+def kexec_disk(kernel, folder):
+    """A disk (a tar file) with that kernel and a program that starts it."""
+    program, disk = f"{folder}/kexec", f"{folder}/disk"
+    source = pathlib.Path(__file__).with_name("kexec.c")
+    subprocess.run(["gcc", "-static", "-O2", "-Wall", "-Werror", "-o", program, source],
+                   check=True)
+    vmlinuz, initrd = boot_files(kernel)
+    with tarfile.open(disk, "w", dereference=True) as tar:
+        for path, name in (program, "kexec"), (vmlinuz, "vmlinuz"), (initrd, "initrd"):
+            tar.add(path, name)
+    return ["-drive", f"file={disk},format=raw,if=virtio,readonly=on"]
+
+
+@kernels("6.1", "7.x")
+def test_leave_kexec(ctx):
+    """The next kernel finds all of the guest's memory, without a reset."""
+    with tempfile.TemporaryDirectory() as folder, \
+            ctx.guest(mem=768, extra=kexec_disk(ctx.kernel, folder)) as g:
+        subject = Subject(g)
+        for phase in (subject.rest, subject.inflating):
+            g.insmod()
+            g.sh("modprobe virtio_blk && mkdir /k && mount -t tmpfs k /k && "
+                 "tar xf /dev/vda -C /k", 60)
+            phase()
+            boots = g.agent.boots
+            g.bg('/k/kexec /k/vmlinuz /k/initrd "$(cat /proc/cmdline)"')
+            g.wait(lambda: g.agent.boots > boots, "the agent of the next kernel", 90)
+            assert not g.events("RESET")
+            subject.back()
+        g.insmod()
+        subject.again()
+
+
+def test_leave_to_the_other(ctx):
+    """From the in-tree driver to ours and back, without a reboot."""
+    with ctx.guest(mem=768) as g:
+        subject = Subject(g)
+        device = pathlib.Path(g.sysfs()).name
+        g.set_balloon(SMALL)
+        for _ in range(2):
+            g.modprobe_intree()
+            g.wait_actual(SMALL)
+            g.rmmod("virtio_balloon", BOUND)
+            subject.back()
+            g.insmod()
+            subject.again()
+            g.rmmod()
+            subject.back()
+        # both loaded: by bind and unbind
+        g.modprobe_intree()
+        g.insmod()
+        g.wait_actual(SMALL)
+        for old, new in (("virtio_balloon", "vballoon"), ("vballoon", "virtio_balloon")):
+            g.sh(f"echo {device} > {DRIVERS}/{old}/unbind", BOUND)
+            subject.back()
+            g.sh(f"echo {device} > {DRIVERS}/{new}/bind", BOUND)
+            g.wait_actual(SMALL)
+            assert g.meminfo()["MemTotal"] == subject.total - (g.mem - SMALL)

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The kernel moves pages of the balloon: compaction, and memory that goes offline."""
+
+from gauge import NOISE, close, counters, free, held, memhog, move
+from guest import MIB
+
+BLOCKS = "/sys/devices/system/memory"
+
+
+def moved(g):
+    """Pages of the balloon that were moved so far: we and the kernel agree."""
+    ours, kernel = counters(g)["migrated_pages"], g.vmstat()["balloon_migrate"]
+    assert ours == kernel, (ours, kernel)
+    return ours
+
+
+def sizes(g, total, size):
+    """Whatever was moved, the sizes are exact."""
+    info = g.meminfo()
+    assert g.actual() == size and held(g) == g.mem - size, (g.actual(), held(g))
+    assert info["MemTotal"] == total - held(g), (info["MemTotal"], total, held(g))
+    assert info.get("Balloon", held(g)) == held(g), info
+    # the host holds no page that is in the balloon; it is told of each exchange
+    assert g.ram_rss() <= size, (g.ram_rss(), size)
+
+
+def test_migrate_compaction(ctx):
+    """Compaction moves what lies scattered in the balloon."""
+    with ctx.guest(mem=512) as g:
+        g.insmod()
+        total, before = g.meminfo()["MemTotal"], free(g)
+        # Every other page of the most is in use as the balloon takes the rest.
+        job = memhog(g, f"fragment {before // MIB - 60}M")
+        size = g.mem - 200 * MIB
+        move(g, size)
+        g.kill(job)
+        g.write("/proc/sys/vm/compact_memory", "1")
+        ctx.log(f"{moved(g)} pages moved")
+        assert moved(g) > 1000
+        sizes(g, total, size)
+        # and while it grows and shrinks
+        target = size
+        for _ in range(6):
+            target = 3 * size // 2 - target
+            g.set_balloon(target)
+            g.write("/proc/sys/vm/compact_memory", "1")
+        ctx.log(f"{moved(g)} pages moved")
+        move(g, size)
+        sizes(g, total, size)
+        move(g, g.mem)
+        sizes(g, total, g.mem)
+        close(free(g), before, NOISE, "free memory")
+        g.rmmod()
+        close(free(g), before, NOISE, "free memory")
+
+
+def movable_blocks(g):
+    """The memory blocks that lie in ZONE_MOVABLE."""
+    return g.sh(f"cd {BLOCKS} && grep -l '^Movable' memory*/valid_zones").split()
+
+
+def test_migrate_offline(ctx):
+    """Blocks full of ballooned pages go offline, and come back."""
+    with ctx.guest(mem=1024, append="movablecore=512M") as g:
+        g.insmod()
+        total, before = g.meminfo()["MemTotal"], free(g)
+        block = int(g.read(BLOCKS + "/block_size_bytes"), 16)
+        names = [path.split("/")[0] for path in movable_blocks(g)]
+        ctx.log(f"{names} of {block // MIB} MiB")
+        size = 424 * MIB
+        move(g, size)       # more is ballooned than the other zones have
+        for name in names[:2]:
+            before_it = moved(g)
+            g.sh(f"echo offline > {BLOCKS}/{name}/state", 120)
+            ctx.log(f"{name}: {moved(g) - before_it} pages moved")
+            assert moved(g) - before_it > 1000
+            sizes(g, total - block, size)
+            g.write(f"{BLOCKS}/{name}/state", "online_movable")
+            sizes(g, total, size)
+        # with a block offline the balloon goes down and up
+        g.write(f"{BLOCKS}/{names[0]}/state", "offline")
+        move(g, g.mem)
+        sizes(g, total - block, g.mem)
+        move(g, size)
+        sizes(g, total - block, size)
+        g.write(f"{BLOCKS}/{names[0]}/state", "online_movable")
+        move(g, g.mem)
+        sizes(g, total, g.mem)
+        close(free(g), before, NOISE, "free memory")

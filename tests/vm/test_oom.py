@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A guest that runs out of memory, with a balloon that would give some back."""
+
+import time
+
+from gauge import (NOISE, balloon, close, counters, free, held, move, said,
+                   wait_free, wait_state)
+from guest import MIB
+
+SMALL = 320 * MIB
+MORE = 96 * MIB         # what the hog needs beyond what is free
+PAUSE = 3               # s without an inflation after OOM; the driver means 16
+
+
+def hog(g, size=0):
+    """Use memory, by default more than is free; (did the job live?, OOM kills)"""
+    kills = g.vmstat()["oom_kill"]
+    rc, _ = g.run(f"memhog touch {(size or free(g) + MORE) // MIB}M")
+    return rc == 0, g.vmstat()["oom_kill"] - kills
+
+
+def test_oom_deflates(ctx):
+    """With DEFLATE_ON_OOM the job lives, on memory that was in the balloon."""
+    with ctx.guest(mem=512, props={"deflate-on-oom": "on"}) as g:
+        total, before = g.meminfo()["MemTotal"], free(g)
+        g.insmod()
+        move(g, SMALL)
+        assert g.meminfo()["MemTotal"] == total
+
+        assert hog(g) == (True, 0)
+        given = counters(g)["oom_pages"] * 4096
+        left = g.mem - SMALL - given
+        ctx.log(f"{given / MIB:.1f} MiB given, {held(g) / MIB:.1f} left")
+        # not much more than the job needed: each call gives 4 MiB
+        assert MORE // 2 <= given <= MORE + 32 * MIB, given
+        assert g.meminfo()["MemTotal"] == total
+        assert held(g) == left, (held(g), left)
+        g.wait_actual(g.mem - left)
+        assert balloon(g, "state") == "limited"
+        assert balloon(g, "limited_by") == "oom"
+        assert said(g, "ran out of memory") == 1
+        time.sleep(PAUSE)
+        assert held(g) == left, "inflated again at once"
+        # the host insists: not now either; it asks for less: at once
+        g.set_balloon(SMALL - 8 * MIB)
+        time.sleep(1)
+        assert held(g) == left, "inflated again for a host that insists"
+        move(g, g.mem)
+        move(g, SMALL)
+        g.rmmod()
+        wait_free(g, before - NOISE)
+
+
+def test_oom_does_not(ctx):
+    """Without it the job dies, and the balloon stays as it is."""
+    with ctx.guest(mem=512, props={"deflate-on-oom": "off"}) as g:
+        total = g.meminfo()["MemTotal"]
+        g.insmod()
+        move(g, SMALL)
+        assert g.meminfo()["MemTotal"] == total - (g.mem - SMALL)
+        assert hog(g) == (False, 1)
+        assert held(g) == g.mem - SMALL == g.mem - g.actual()
+        assert balloon(g, "state") == "idle"
+        assert counters(g)["oom_pages"] == 0
+        move(g, g.mem)
+        assert g.meminfo()["MemTotal"] == total
+
+
+def test_oom_moving(ctx):
+    """The job needs its memory while the balloon takes it."""
+    with ctx.guest(mem=512, smp=2, props={"deflate-on-oom": "on"}) as g:
+        before = free(g)
+        given = [0]
+        g.insmod("reserve=1M")
+        for _ in range(3):
+            g.set_balloon(64 * MIB)
+            g.wait(lambda: held(g), "the first pages in the balloon", poll=0)
+            assert hog(g, before - 96 * MIB) == (True, 0)
+            given.append(counters(g)["oom_pages"])
+            move(g, g.mem)
+        ctx.log(f"pages given: {given}")
+        assert given[-1], "memory never ran out"
+        g.rmmod()
+        wait_free(g, before - NOISE)

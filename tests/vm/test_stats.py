@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the host is told of the guest's memory is what the guest sees itself."""
+
+from gauge import move
+from guest import MIB
+from machine import script
+
+KIB = 1024
+# Between the guest's own look and the driver's an agent answers and a kernel
+# thread runs: a few pages come and go.
+SLACK = MIB
+LATE = 5        # polls; where the guest does not answer QEMU stops asking at all
+
+TAGS_7_2 = {"swap-in", "swap-out", "major-faults", "minor-faults", "free-memory",
+            "total-memory", "available-memory", "disk-caches", "htlb-pgalloc",
+            "htlb-pgfail"}
+TAGS_10_0 = TAGS_7_2 | {"oom-kills", "alloc-stalls", "async-scans", "direct-scans",
+                        "async-reclaims", "direct-reclaims"}
+
+
+def own(g):
+    """The same numbers from the guest's /proc, under the tags' names."""
+    info, vm = g.meminfo(), g.vmstat()
+    page = 4 * KIB
+    return {
+        "swap-in": vm["pswpin"] * page,
+        "swap-out": vm["pswpout"] * page,
+        "major-faults": vm["pgmajfault"],
+        "minor-faults": vm["pgfault"],
+        "free-memory": info["MemFree"],
+        "total-memory": info["MemTotal"],
+        "available-memory": info["MemAvailable"],
+        "disk-caches": info["Cached"] + info["Buffers"] + info["SwapCached"],
+        "htlb-pgalloc": vm["htlb_buddy_alloc_success"],
+        "htlb-pgfail": vm["htlb_buddy_alloc_fail"],
+        "oom-kills": vm["oom_kill"],
+        "alloc-stalls": sum(n for name, n in vm.items() if name.startswith("allocstall_")),
+        "async-scans": vm["pgscan_kswapd"] * page,
+        "direct-scans": vm["pgscan_direct"] * page,
+        "async-reclaims": vm["pgsteal_kswapd"] * page,
+        "direct-reclaims": vm["pgsteal_direct"] * page,
+    }
+
+
+def compare(g, tags):
+    """The next statistics, between two looks of our own."""
+    before = own(g)
+    told = g.poll_stats(fresh=True)
+    after = own(g)
+    told.pop("last-update")
+    told = {name.removeprefix("stat-"): value for name, value in told.items()}
+    assert set(told) == tags, set(told) ^ tags
+    for name, value in told.items():
+        slack = SLACK if name in ("free-memory", "available-memory") else 0
+        low, high = sorted((before[name], after[name]))
+        assert low - slack <= value <= high + slack, (name, before[name], value, after[name])
+    return told
+
+
+def add_swap(g):
+    g.sh("modprobe lzo-rle; modprobe zram && echo 256M > /sys/block/zram0/disksize && "
+         "mkswap /dev/zram0 && swapon /dev/zram0")
+
+
+def stress(g):
+    """Make every counter count; reclaim and swap included."""
+    add_swap(g)
+    g.sh("dd if=/dev/urandom of=/tmp/file bs=1M count=16")
+    size = g.meminfo()["MemAvailable"] // MIB
+    # together more than there is: one waits in swap for the other
+    job = g.bg(f"memhog hold {size - 24}M")
+    g.sh(f"memhog touch {size * 3 // 4}M; memhog touch {size * 3 // 4}M", 120)
+    g.kill(job)
+    # some can be had, more cannot
+    for pages in (20, 4000, 0):
+        g.write("/proc/sys/vm/nr_hugepages", str(pages))
+    g.sh("swapoff -a; memhog hog", 120, check=False)
+
+
+def test_stats_ten(ctx):
+    """The ten tags that every QEMU knows, in a large and in a small guest."""
+    with ctx.guest(mem=384) as g:
+        g.insmod()
+        g.stats(1)
+        known = {name.removeprefix("stat-") for name in g.poll_stats(fresh=True)}
+        compare(g, TAGS_10_0 & known)
+        move(g, 250 * MIB)
+        assert TAGS_7_2 <= compare(g, TAGS_10_0 & known).keys()
+
+
+def bracket(g, name, low, told, high):
+    low, high = sorted((low[name], high[name]))
+    assert low - SLACK <= told["stat-" + name] <= high + SLACK, (name, low, told, high)
+
+
+def test_stats_resizing(ctx):
+    """The answers keep coming, and are true, while the guest changes its size."""
+    with ctx.guest(mem=1536) as g:
+        g.insmod()
+        g.stats(1)
+        samples, small, rounds = 0, True, 0
+        while samples < 6 and rounds < 40:
+            rounds += 1
+            size = 400 * MIB if small else g.mem
+            g.set_balloon(size)
+            while g.actual() != size:
+                before = own(g)
+                told = g.poll_stats(fresh=True, timeout=LATE)
+                after = own(g)
+                if g.actual() != size:
+                    samples += 1
+                    for name in ("total-memory", "free-memory"):
+                        bracket(g, name, before, told, after)
+            small = not small
+        assert samples >= 6, f"{samples} samples in {rounds} rounds"
+
+
+def test_stats_short(ctx):
+    """The answers keep coming while memory is short and the host wants more."""
+    with ctx.guest(mem=384) as g:
+        g.insmod("reserve=1M")
+        add_swap(g)
+        g.stats(1)
+        g.set_balloon(MIB)
+        g.bg("while :; do memhog touch 100M; done")
+        for _ in range(8):
+            g.poll_stats(fresh=True, timeout=LATE)
+        assert own(g)["swap-out"] > 32 * MIB, own(g)["swap-out"]
+
+
+def test_stats_all(ctx):
+    """All sixteen tags, after a day that left its mark on each counter."""
+    with ctx.guest(mem=384, qemu=script("qemu")) as g:
+        g.insmod()
+        g.stats(1)
+        compare(g, TAGS_10_0)
+        move(g, 300 * MIB)
+        stress(g)
+        told = compare(g, TAGS_10_0)
+        ctx.log(f"{told}")
+        for name in TAGS_10_0 - {"available-memory"}:
+            assert told[name], f"{name} was not put to the test"

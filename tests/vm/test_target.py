@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Targets at awkward moments, and targets that no guest can reach."""
+
+import random
+import time
+
+from gauge import (NOISE, PAGE, balloon, close, counters, free, held, move, said,
+                   state, wait_state)
+from guest import MIB
+
+# The policy looks at the guest again after a growing pause, so in so many
+# seconds it may look so often.
+WATCHED = 6
+LOOKS = 8
+
+
+def exact(g, total, size):
+    """The guest has that size, and its books say so."""
+    g.wait_actual(size, 90)
+    wait_state(g, "idle")
+    assert held(g) == g.mem - size
+    assert g.meminfo()["MemTotal"] == total - (g.mem - size)
+
+
+def test_target_at_boot(ctx):
+    """A target that is there before the driver is."""
+    with ctx.guest(mem=512) as g:
+        total = g.meminfo()["MemTotal"]
+        g.set_balloon(300 * MIB)
+        assert g.actual() == g.mem
+        g.insmod()
+        exact(g, total, 300 * MIB)
+
+
+def test_target_survives_reset(ctx):
+    """A reset empties the balloon, the next boot's driver fills it again."""
+    with ctx.guest(mem=512, append="vballoon") as g:
+        total = g.meminfo()["MemTotal"]
+        move(g, 300 * MIB)
+        g.reset()
+        exact(g, total, 300 * MIB)
+        # Targets that come as the guest boots; the last one is full size, so
+        # the driver's first word must be that its balloon is empty.
+        boots = g.agent.boots
+        g.qmp("set-action", reboot="reset")
+        g.qmp("system_reset")
+        for size in (200, 400, 250, 512):
+            g.set_balloon(size * MIB)
+            time.sleep(random.random())
+        g.wait(lambda: g.agent.boots > boots, "the agent after reset", 90)
+        exact(g, total, g.mem)
+
+
+def looks(g):
+    """How often the policy has been asked since the trace was emptied."""
+    return int(g.sh("grep -c vballoon_goal: /sys/kernel/tracing/trace", check=False))
+
+
+def nothing(ctx, g, size, limit):
+    """Ask for (nearly) all: the guest gives what it can, once, and lives."""
+    lines = said(g, "stops at")
+    g.write("/sys/kernel/tracing/trace", "")
+    g.set_balloon(size)
+    wait_state(g, "limited", timeout=90)
+    g.wait(lambda: g.mem - g.actual() == held(g), "actual as far as it came")
+    assert balloon(g, "limited_by") == limit, balloon(g, "limited_by")
+    assert held(g) > g.mem // 2, held(g)
+    assert looks(g) > LOOKS             # we do see them
+
+    before = counters(g)["shortages"]
+    g.write("/sys/kernel/tracing/trace", "")
+    time.sleep(WATCHED)
+    rounds, shortages = looks(g), counters(g)["shortages"] - before
+    ctx.log(f"{held(g) / MIB:.1f} of {g.mem / MIB} MiB; {rounds} rounds and "
+            f"{shortages} shortages in {WATCHED} s; {counters(g)}")
+    assert rounds <= LOOKS and shortages <= LOOKS
+    assert said(g, "stops at") == lines + 1
+
+    g.sh("memhog touch 2M && dd if=/dev/zero of=/tmp/file bs=1M count=2 && rm /tmp/file")
+    assert g.vmstat()["oom_kill"] == 0
+    assert g.meminfo()["MemAvailable"] > 4 * MIB
+
+
+def test_target_of_nothing(ctx):
+    """1 MiB, 1 byte: as far as it goes; and all the way back."""
+    with ctx.guest(mem=384) as g:
+        total = g.meminfo()["MemTotal"]
+        # the default reservation ends it, or else what is available
+        for args, limit in ("", "reserve"), ("reserve=1M", "memory"):
+            g.insmod(args)
+            before = free(g)
+            g.write("/sys/kernel/tracing/events/vballoon/vballoon_goal/enable", "1")
+            for size in (MIB, 1):
+                nothing(ctx, g, size, limit)
+                move(g, g.mem)
+                exact(g, total, g.mem)
+                close(free(g), before, 2 * NOISE, "free memory")
+            g.rmmod()
+
+
+def test_target_random(ctx):
+    """100 targets at any moment, and it is the last one that counts."""
+    seed = random.randrange(1 << 32)
+    ctx.log(f"seed {seed}")
+    chance = random.Random(seed)
+    with ctx.guest(mem=512, smp=2) as g:
+        g.insmod()
+        total, before = g.meminfo()["MemTotal"], free(g)
+        for _ in range(100):
+            size = chance.choice((chance.randrange(200, 512) * MIB,
+                                  200 * MIB + chance.randrange(200 * MIB),
+                                  g.actual() + PAGE, g.actual() - PAGE, g.mem))
+            g.set_balloon(min(size, g.mem))
+            time.sleep(chance.expovariate(1 / 0.1))
+        assert g.actual() <= g.mem
+        for size in (222 * MIB + PAGE, g.mem):
+            move(g, size)
+            exact(g, total, size)
+        count = counters(g)
+        ctx.log(f"{count}")
+        assert count["inflated_pages"] == count["deflated_pages"] > 0
+        g.rmmod()
+        close(free(g), before, NOISE, "free memory")

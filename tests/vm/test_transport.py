@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Every way in which a device and a driver can be put together."""
+
+from gauge import NOISE, PAGE, close, free, held, move
+from guest import MIB
+
+
+VERSION_1, RING_PACKED = 32, 34     # feature bits
+
+
+def exact(ctx, **device):
+    """Down, up, statistics; returns the features that were agreed on, "0" or "1"
+    for each bit."""
+    with ctx.guest(mem=256, **device) as g:
+        g.insmod()
+        total, before = g.meminfo()["MemTotal"], free(g)
+        g.stats(1)
+        for size in (160 * MIB, 200 * MIB + 3 * PAGE, g.mem):
+            move(g, size)
+            assert g.meminfo()["MemTotal"] == total - held(g) == total - (g.mem - size)
+            if size == 160 * MIB:
+                assert g.ram_rss() <= size
+                told = g.poll_stats(fresh=True)
+                assert told["stat-total-memory"] == g.meminfo()["MemTotal"], told
+        close(free(g), before, NOISE, "free memory")
+        features = g.read(g.sysfs() + "/features").strip()
+        g.rmmod()
+        return features
+
+
+def test_transport_modern(ctx):
+    assert exact(ctx)[VERSION_1] == "1"
+
+
+def test_transport_packed(ctx):
+    assert exact(ctx, props={"packed": "on"})[RING_PACKED] == "1"
+
+
+def test_transport_transitional(ctx):
+    """A transitional device, on a PCI slot."""
+    assert exact(ctx, balloon="virtio-balloon-pci-transitional")[VERSION_1] == "1"
+
+
+def test_transport_legacy(ctx):
+    """The device of before virtio 1.0."""
+    assert exact(ctx, machine="pc", props={"disable-modern": "on"})[VERSION_1] == "0"
+
+
+def test_transport_mmio(ctx):
+    """virtio-mmio version 1."""
+    assert exact(ctx, machine="microvm", balloon="virtio-balloon-device")[VERSION_1] == "0"
+
+
+def test_transport_mmio_modern(ctx):
+    """virtio-mmio version 2, and packed rings."""
+    features = exact(ctx, machine="microvm", balloon="virtio-balloon-device",
+                     props={"packed": "on"},
+                     extra=["-global", "virtio-mmio.force-legacy=false"])
+    assert features[VERSION_1] == features[RING_PACKED] == "1", features
