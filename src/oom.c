@@ -25,6 +25,7 @@ static unsigned long vb_oom_ask(struct vb_device *vb)
 	wait_event_timeout(vb->oom_wait,
 			   atomic_long_read(&vb->oom_given) != before ||
 			   READ_ONCE(vb->stopping), VB_OOM_WAIT);
+	atomic_long_set(&vb->oom_wanted, 0);
 	return atomic_long_read(&vb->oom_given) - before;
 }
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "policy.h"
 
-/* Delays after a shortage: doubled each time, from the first to the last. */
+/* Pauses after a shortage: doubled each time, from the first to the last. */
 #define VB_SHORT_FIRST_MS	1000
 #define VB_OOM_FIRST_MS		16000
-#define VB_DELAY_LAST_MS	64000
+#define VB_PAUSE_LAST_MS	64000
 
 /* An inflation leaves at least 1/32 of the guest's memory available. */
 #define VB_FLOOR_SHARE		32
@@ -47,46 +47,61 @@ u64 vb_policy_reserve(u64 total, unsigned int page_shift)
  * @why: what was short
  * @now: time in ms
  *
- * Inflation pauses; each shortage in a row doubles the pause.
+ * Inflation pauses; each shortage doubles the pause.  But one time of need may
+ * call the OOM notifiers often: that is one shortage, which lasts.
  */
 void vb_policy_short(struct vb_policy *policy, enum vb_limit why, u64 now)
 {
-	u64 delay = why == VB_LIMIT_OOM ? VB_OOM_FIRST_MS : VB_SHORT_FIRST_MS;
-	unsigned int i;
+	bool oom = policy->why == VB_LIMIT_OOM;
 
-	for (i = 0; i < policy->shortages && delay < VB_DELAY_LAST_MS; i++)
-		delay *= 2;
-	policy->shortages = i + 1;
-	delay = vb_min(delay, VB_DELAY_LAST_MS);
-	policy->retry_at = now + vb_min(delay, VB_TIME_MAX - now);
-	policy->why = why;
+	if (!(oom && why == VB_LIMIT_OOM && policy->retry_at > now))
+		policy->pause *= 2;
+	if (policy->pause < VB_SHORT_FIRST_MS)
+		policy->pause = VB_SHORT_FIRST_MS;
+	if (policy->pause < VB_OOM_FIRST_MS && why == VB_LIMIT_OOM)
+		policy->pause = VB_OOM_FIRST_MS;
+	if (policy->pause > VB_PAUSE_LAST_MS)
+		policy->pause = VB_PAUSE_LAST_MS;
+	policy->retry_at = now + vb_min(policy->pause, VB_TIME_MAX - now);
+	if (!oom)
+		policy->why = why;
+}
+
+static void vb_policy_forget(struct vb_policy *policy)
+{
+	policy->pause = 0;
+	policy->retry_at = 0;
+	policy->why = VB_LIMIT_NONE;
 }
 
 /**
  * vb_policy_fed() - the guest gave all that it was asked for in one step
  * @policy: the policy
+ *
+ * Ends a run of shortages.  After an OOM it takes more: the whole target.
  */
 void vb_policy_fed(struct vb_policy *policy)
 {
-	policy->shortages = 0;
-	policy->why = VB_LIMIT_NONE;
+	if (policy->why != VB_LIMIT_OOM)
+		vb_policy_forget(policy);
 }
 
 /*
  * A new target is a new question: ask the guest at once.  But a host that
- * asks for more, soon after the guest ran out of memory, has to wait.
+ * asks for more, soon after the guest ran out of memory, has to wait; only a
+ * target that is reached, or needs no inflation, makes us forget that.
  */
-static void vb_policy_retarget(struct vb_policy *policy, u64 target)
+static void vb_policy_retarget(struct vb_policy *policy,
+			       const struct vb_view *view)
 {
-	bool less = target < policy->target;
+	bool changed = view->target != policy->target;
 
-	if (target == policy->target)
-		return;
-	policy->target = target;
-	if (policy->why != VB_LIMIT_OOM || less) {
+	policy->target = view->target;
+	if (changed)
 		vb_policy_fed(policy);
-		policy->retry_at = 0;
-	}
+	if (view->target <= view->held &&
+	    (changed || policy->retry_at <= view->now))
+		vb_policy_forget(policy);
 }
 
 /**
@@ -108,15 +123,18 @@ struct vb_goal vb_policy_goal(struct vb_policy *policy,
 	u64 room = vb_less(view->available, view->total / VB_FLOOR_SHARE);
 	struct vb_goal goal = { .limited_by = VB_LIMIT_NONE };
 
-	vb_policy_retarget(policy, view->target);
+	vb_policy_retarget(policy, view);
 
 	if (view->target < view->held) {
 		goal.step = -(s64)vb_min(view->held - view->target, VB_STEP_MAX);
 		return goal;
 	}
 	if (view->held >= reachable) {
-		if (view->held < view->target)
+		if (view->held < view->target) {
 			goal.limited_by = VB_LIMIT_RESERVE;
+			/* The guest may get more memory, which is no event. */
+			goal.delay = VB_PAUSE_LAST_MS;
+		}
 		return goal;
 	}
 	if (!room && policy->retry_at <= view->now)

@@ -49,13 +49,14 @@ struct vb_view {
  * struct vb_policy - what the policy remembers
  * @target: the target it saw last, in pages
  * @retry_at: no inflation before this time, in ms
- * @shortages: shortages in a row, for the growing delay
- * @why: the reason for @retry_at, or VB_LIMIT_NONE
+ * @pause: the last pause after a shortage, in ms; 0 for none
+ * @why: the reason for @retry_at, or VB_LIMIT_NONE; OOM stays until the target
+ *       is reached
  */
 struct vb_policy {
 	u64 target;
 	u64 retry_at;
-	unsigned int shortages;
+	u64 pause;
 	enum vb_limit why;
 };
 

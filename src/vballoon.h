@@ -242,7 +242,7 @@ struct vb_migrator {
  *              changed; worker only
  * @counter: see enum vb_counter
  * @oom_nb: deflate on OOM
- * @oom_wanted: pages that an OOM notifier wants, under MUST_TELL_HOST
+ * @oom_wanted: pages that an OOM notifier waits for, under MUST_TELL_HOST
  * @oom_given: pages that the worker has given for that, ever
  * @oom_wait: woken when @oom_given grows
  * @reboot_nb: shutdown, reboot and kexec

@@ -151,6 +151,9 @@ static int vb_inflate(struct vb_device *vb, unsigned long nr)
 
 	if (vb_channel_advising(vb))
 		return -EBUSY;
+	/* The last batch is for the way back, which may be urgent. */
+	if (vb_must_tell(vb) && list_is_singular(&vb->idle))
+		return -EBUSY;
 	batch = vb_idle_get(vb);
 	if (!batch)
 		return -EBUSY;
@@ -247,18 +250,23 @@ static struct vb_goal vb_goal(struct vb_device *vb)
 
 static int vb_advance(struct vb_device *vb, struct vb_goal *goal)
 {
-	unsigned long wanted;
+	long wanted;
+	int rc;
 
 	vb_collect(vb);
 	vb_events(vb);
 	if (vb_channel_broken(vb))
 		return -EIO;
 
-	wanted = atomic_long_xchg(&vb->oom_wanted, 0);
-	if (wanted)
-		return vb_deflate(vb, wanted);
-
 	*goal = vb_goal(vb);
+	wanted = atomic_long_read(&vb->oom_wanted);
+	if (wanted) {
+		goal->step = -wanted;
+		rc = vb_deflate(vb, wanted);
+		if (!rc)
+			atomic_long_set(&vb->oom_wanted, 0);
+		return rc;
+	}
 	if (goal->step > 0)
 		return vb_inflate(vb, goal->step);
 	if (goal->step < 0)
@@ -420,8 +428,9 @@ void vb_worker_empty(struct vb_device *vb)
 		vb_store_abort(vb->batches[i]);
 		vb_idle_put(vb, vb->batches[i]);
 	}
+	vb_count(vb, VB_DEFLATED,
+		 vb_store_held(&vb->store) + vb->moving[VB_DEFLATE]);
 	memset(vb->moving, 0, sizeof(vb->moving));
-	vb_count(vb, VB_DEFLATED, vb_store_held(&vb->store));
 	vb_store_empty(&vb->store);
 }
 

@@ -73,7 +73,7 @@ static void test_decisions(void)
 		       goal.limited_by == cases[i].limited_by,
 		       "case %u: " PRINT_VIEW, i,
 		       ARGS_VIEW(&cases[i].view, &goal));
-		EXPECT(!goal.delay == (goal.limited_by != VB_LIMIT_MEMORY),
+		EXPECT(!goal.delay == (goal.limited_by == VB_LIMIT_NONE),
 		       "case %u: delay %u", i, goal.delay);
 	}
 }
@@ -141,10 +141,12 @@ static void expect_growing(enum vb_limit why, u32 first)
 	}
 	EXPECT(last == DELAY_LAST, "the last delay is %u", last);
 
+	/* One step in full ends a run of shortages, but no memory of an OOM. */
 	vb_policy_fed(&policy);
 	vb_policy_short(&policy, why, now);
-	EXPECT(goal_of(&policy, now, 500).delay == first,
-	       "the first delay after success is %u",
+	EXPECT(goal_of(&policy, now, 500).delay ==
+	       (why == VB_LIMIT_OOM ? DELAY_LAST : first),
+	       "the delay after success is %u",
 	       goal_of(&policy, now, 500).delay);
 }
 
@@ -204,8 +206,53 @@ static void test_oom_hold(void)
 	goal = goal_of(&policy, now + 2, 700);
 	EXPECT(!goal.step, "a second one did: step %lld", (long long)goal.step);
 	goal = goal_of(&policy, now + 3, 400);
-	EXPECT(goal.step == 400 && !goal.delay,
-	       "a smaller target is held: step %lld", (long long)goal.step);
+	EXPECT(!goal.step, "a smaller one that needs an inflation did: step %lld",
+	       (long long)goal.step);
+}
+
+/* Many calls in one time of need are one OOM; the next one pauses longer. */
+static void test_oom_again(void)
+{
+	struct vb_policy policy = { 0 };
+	u64 now = plain.now;
+	struct vb_goal goal;
+
+	goal_of(&policy, now, 500);
+	vb_policy_short(&policy, VB_LIMIT_OOM, now);
+	vb_policy_short(&policy, VB_LIMIT_OOM, now + 100);
+	vb_policy_short(&policy, VB_LIMIT_OOM, now + 200);
+	goal = goal_of(&policy, now + 200, 500);
+	EXPECT(goal.delay == 16000, "one OOM pauses for %u", goal.delay);
+
+	now += 17000;
+	EXPECT(goal_of(&policy, now, 500).step == 500, "the pause does not end");
+	vb_policy_fed(&policy);
+	vb_policy_short(&policy, VB_LIMIT_OOM, now);
+	goal = goal_of(&policy, now, 500);
+	EXPECT(goal.delay == 32000, "the next OOM pauses for %u", goal.delay);
+}
+
+/* A target that is reached, or below what is held, is a fresh start. */
+static void test_oom_forgotten(void)
+{
+	struct vb_policy policy = { 0 };
+	struct vb_view view = plain;
+
+	view.target = 500;
+	view.held = 500;
+	vb_policy_goal(&policy, &view);
+	vb_policy_short(&policy, VB_LIMIT_OOM, view.now);
+	vb_policy_goal(&policy, &view);
+	view.held = 400;
+	EXPECT(!vb_policy_goal(&policy, &view).step,
+	       "an OOM at the target is forgotten at once");
+
+	view.target = 300;
+	EXPECT(vb_policy_goal(&policy, &view).step == -100, "no deflation");
+	view.held = 300;
+	view.target = 500;
+	EXPECT(vb_policy_goal(&policy, &view).step == 200,
+	       "a target below what is held did not end the hold");
 }
 
 static u64 smaller(u64 a, u64 b)
@@ -375,7 +422,9 @@ const struct unit_test policy_tests[] = {
 	{ "policy: pauses grow and are bounded", test_delays },
 	{ "policy: pauses while nothing is available", test_starved },
 	{ "policy: a new target ends a pause", test_new_target },
-	{ "policy: but a larger one does not end an OOM hold", test_oom_hold },
+	{ "policy: but one that needs an inflation ends no OOM hold", test_oom_hold },
+	{ "policy: an OOM is one OOM, the next one another", test_oom_again },
+	{ "policy: a reached target ends an OOM hold", test_oom_forgotten },
 	{ "policy: any guest and host", test_any_guest },
 	{ "policy: reaches what it may, and stays", test_converges },
 	{ "policy: any numbers", test_extremes },
