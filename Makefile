@@ -1,10 +1,40 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# The human side.  `make help` lists the targets.
+# The human side; `make help` lists the targets. Kbuild is the machine's side,
+# which alone looks at the kernel tree.
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
-modules: ## build vballoon.ko for the kernel build tree KDIR
+modules: kdir ## build vballoon.ko for the kernel build tree KDIR=
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 
-.PHONY: modules
+install: kdir ## install vballoon.ko where modprobe finds it, for that kernel
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install
+	depmod -b '$(or $(INSTALL_MOD_PATH),/)' $$($(MAKE) -s -C $(KDIR) kernelrelease)
+
+clean: ## remove what a build has left here
+	find . -path ./.cache -prune -o \( -name '*.o' -o -name '*.ko' \
+		-o -name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' \
+		-o -name '.*.d' -o -name Module.symvers -o -name modules.order \
+		-o -name __pycache__ \) -exec rm -rf {} +
+
+demo: ## play the story: two guests share a host's memory
+	scripts/demo
+
+check: ## run all tests
+	scripts/check
+
+check-style: ## checkpatch, sparse, W=1, shellcheck, pyflakes
+	scripts/style
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@echo
+	@echo 'KDIR is $(KDIR)'
+
+kdir:
+	@test -e $(KDIR)/Makefile || { \
+		echo 'KDIR=$(KDIR): no kernel build tree there;' \
+		     'install linux-headers or give KDIR=' >&2; exit 1; }
+
+.PHONY: modules install clean demo check check-style help kdir
