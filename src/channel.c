@@ -56,6 +56,12 @@ static void vb_batch_finish(struct vb_channel *channel, struct vb_batch *batch)
 	wake_up(&channel->wait);
 }
 
+static unsigned int vb_channel_posted(struct vb_channel *channel)
+{
+	return READ_ONCE(channel->line[VB_INFLATE].posted) +
+	       READ_ONCE(channel->line[VB_DEFLATE].posted);
+}
+
 /* Post up to VB_BATCH_BUFS buffers; the rest has to wait for a notification. */
 static unsigned int vb_line_post(struct vb_channel *channel,
 				 struct vb_line *line)
@@ -76,6 +82,8 @@ static unsigned int vb_line_post(struct vb_channel *channel,
 		/* Ring full, or the device is broken: either way, not now. */
 		if (virtqueue_add_outbuf(line->vq, &sg, 1, batch, GFP_ATOMIC))
 			break;
+		if (!vb_channel_posted(channel))
+			channel->progress = jiffies;
 		posted++;
 		line->posted++;
 		batch->posted++;
@@ -153,8 +161,6 @@ void vb_channel_send(struct vb_device *vb, struct vb_batch *batch)
 	vb_batch_swap(channel, batch);
 
 	spin_lock_irqsave(&channel->lock, flags);
-	if (!channel->pending[VB_INFLATE] && !channel->pending[VB_DEFLATE])
-		channel->progress = jiffies;
 	channel->pending[batch->op]++;
 	list_add_tail(&batch->node, &channel->line[batch->op].unsent);
 	spin_unlock_irqrestore(&channel->lock, flags);
@@ -291,12 +297,12 @@ bool vb_channel_broken(struct vb_device *vb)
  * vb_channel_silent() - has the host not answered for too long?
  * @vb: the device
  *
- * Return: true if something is outstanding and VB_SILENT_AFTER has passed
- * without an acknowledgment.
+ * Return: true if the host has buffers and VB_SILENT_AFTER has passed without
+ * an acknowledgment.
  */
 bool vb_channel_silent(struct vb_device *vb)
 {
-	return vb_channel_busy(vb) &&
+	return vb_channel_posted(&vb->channel) &&
 	       time_after(jiffies,
 			  READ_ONCE(vb->channel.progress) + VB_SILENT_AFTER);
 }
@@ -308,7 +314,7 @@ bool vb_channel_silent(struct vb_device *vb)
  * Does nothing while the host still has the last one: at most one buffer is in
  * the queue (virtio 1.3, 5.5.6.3).
  *
- * Context: The statistics work, or before it can run.  May sleep.
+ * Context: The statistics work.  May sleep.
  */
 void vb_channel_stats(struct vb_device *vb)
 {

@@ -43,13 +43,14 @@ static int vb_start(struct vb_device *vb)
 		vb_channel_close(vb);
 		return rc;
 	}
-	WRITE_ONCE(vb->stopping, false);
-	WRITE_ONCE(vb->state, VB_IDLE);
 	virtio_device_ready(vb->vdev);
 	/* Left by a driver before us, or by ourselves before a suspend. */
 	virtio_cread_le(vb->vdev, struct virtio_balloon_config, actual,
 			&vb->actual);
-	vb_channel_stats(vb);
+
+	WRITE_ONCE(vb->stopping, false);
+	WRITE_ONCE(vb->state, VB_IDLE);
+	queue_work(vb->stats_wq, &vb->stats_work);
 	set_bit(VB_PENDING_CONFIG, &vb->pending);
 	vb_kick_worker(vb);
 	return 0;

@@ -41,11 +41,11 @@ static bool vb_single_wait(struct vb_device *vb, struct vb_batch *batch)
 }
 
 /* A reference keeps a page whose batch the host has not read in time. */
-static void vb_migrate_park(struct vb_migrator *migrator, enum vb_op op,
+static void vb_migrate_park(struct vb_device *vb, enum vb_op op,
 			    struct page *page)
 {
 	get_page(page);
-	migrator->page[op] = page;
+	vb->migrator.page[op] = page;
 }
 
 /*
@@ -71,18 +71,18 @@ static int vb_migrate_locked(struct vb_device *vb, struct page *newpage,
 
 	vb_single_send(vb, migrator->inflate, VB_INFLATE, newpage);
 	if (!vb_single_wait(vb, migrator->inflate)) {
-		vb_migrate_park(migrator, VB_INFLATE, newpage);
+		vb_migrate_park(vb, VB_INFLATE, newpage);
 		if (VB_MIGRATION_MAY_FAIL)
 			return -EAGAIN;
 		vb_single_send(vb, migrator->deflate, VB_DEFLATE, page);
 		if (vb_must_tell(vb))
-			vb_migrate_park(migrator, VB_DEFLATE, page);
+			vb_migrate_park(vb, VB_DEFLATE, page);
 		return -ENOENT;
 	}
 
 	vb_single_send(vb, migrator->deflate, VB_DEFLATE, page);
 	if (!vb_single_wait(vb, migrator->deflate) && vb_must_tell(vb))
-		vb_migrate_park(migrator, VB_DEFLATE, page);
+		vb_migrate_park(vb, VB_DEFLATE, page);
 	return 0;
 }
 
@@ -96,6 +96,7 @@ static int vb_migrate_page(struct balloon_dev_info *balloon,
 {
 	struct vb_store *store = container_of(balloon, struct vb_store, balloon);
 	struct vb_device *vb = container_of(store, struct vb_device, store);
+	bool parked;
 	int rc;
 
 	if (!mutex_trylock(&vb->migrator.lock))
@@ -110,7 +111,11 @@ static int vb_migrate_page(struct balloon_dev_info *balloon,
 		vb_count(vb, VB_DEFLATED, 1);
 		rc = 0;
 	}
+	parked = vb->migrator.page[VB_INFLATE] || vb->migrator.page[VB_DEFLATE];
 	mutex_unlock(&vb->migrator.lock);
+	/* The host may have read it by now, which nobody else would see. */
+	if (parked)
+		vb_kick_worker(vb);
 	return rc;
 }
 

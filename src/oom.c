@@ -18,7 +18,8 @@ static unsigned long vb_oom_ask(struct vb_device *vb)
 {
 	long before = atomic_long_read(&vb->oom_given);
 
-	if (!vb_store_held(&vb->store) || vb_channel_silent(vb))
+	if (!vb_store_held(&vb->store) || vb_channel_silent(vb) ||
+	    vb_channel_broken(vb))
 		return 0;
 	atomic_long_set(&vb->oom_wanted, VB_OOM_GIFT);
 	vb_kick_worker(vb);

@@ -127,6 +127,8 @@ void vb_store_commit(struct vb_store *store, struct vb_batch *batch)
 	LIST_HEAD(pages);
 	struct page *page;
 
+	/* Before any of them can leave again. */
+	atomic_long_add(batch->nr / VB_PFNS_PER_PAGE, &store->held);
 	/* The core holds a lock with interrupts off: not for all at once. */
 	while (i < batch->nr) {
 		end = min(batch->nr, end + VB_BUF_PFNS);
@@ -138,7 +140,6 @@ void vb_store_commit(struct vb_store *store, struct vb_batch *batch)
 		}
 		balloon_page_list_enqueue(&store->balloon, &pages);
 	}
-	atomic_long_add(batch->nr / VB_PFNS_PER_PAGE, &store->held);
 	batch->nr = 0;
 }
 
@@ -255,7 +256,9 @@ void vb_store_empty(struct vb_store *store)
 	LIST_HEAD(pages);
 
 	while (vb_store_held(store)) {
-		if (!vb_store_dequeue(store, &pages, VB_BUF_PFNS)) {
+		if (vb_store_dequeue(store, &pages, VB_BUF_PFNS)) {
+			late = jiffies + 10 * HZ;
+		} else {
 			WARN_ON_ONCE(time_after(jiffies, late));
 			usleep_range(1000, 2000);
 		}
