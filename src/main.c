@@ -141,6 +141,8 @@ static int vb_probe(struct virtio_device *vdev)
 	if (!vb)
 		return -ENOMEM;
 	vdev->priv = vb;
+	/* Whoever looks into sysfs finds it there. */
+	vb_read_target(vb);
 
 	rc = vb_sysfs_add(vb);
 	if (rc)

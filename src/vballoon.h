@@ -309,6 +309,7 @@ int vb_worker_init(struct vb_device *vb);
 void vb_worker_exit(struct vb_device *vb);
 void vb_worker_empty(struct vb_device *vb);
 void vb_kick_worker(struct vb_device *vb);
+void vb_read_target(struct vb_device *vb);
 void vb_write_actual(struct vb_device *vb, u32 actual);
 unsigned long vb_release(struct vb_device *vb, unsigned long nr);
 

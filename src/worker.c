@@ -39,7 +39,13 @@ void vb_kick_worker(struct vb_device *vb)
 		mod_delayed_work(vb->wq, &vb->work, 0);
 }
 
-static void vb_read_target(struct vb_device *vb)
+/**
+ * vb_read_target() - read what the host wants
+ * @vb: the device
+ *
+ * Context: The worker, or before it can run.  May sleep.
+ */
+void vb_read_target(struct vb_device *vb)
 {
 	u32 target;
 
