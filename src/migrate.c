@@ -40,12 +40,16 @@ static bool vb_single_wait(struct vb_device *vb, struct vb_batch *batch)
 	return vb_batch_acknowledged(batch);
 }
 
-/* A reference keeps a page whose batch the host has not read in time. */
+/*
+ * A reference keeps a page whose batch the host has not read in time.  It may
+ * have by now, which nobody but the worker would see.
+ */
 static void vb_migrate_park(struct vb_device *vb, enum vb_op op,
 			    struct page *page)
 {
 	get_page(page);
-	vb->migrator.page[op] = page;
+	WRITE_ONCE(vb->migrator.page[op], page);
+	vb_kick_worker(vb);
 }
 
 /*
@@ -96,7 +100,6 @@ static int vb_migrate_page(struct balloon_dev_info *balloon,
 {
 	struct vb_store *store = container_of(balloon, struct vb_store, balloon);
 	struct vb_device *vb = container_of(store, struct vb_device, store);
-	bool parked;
 	int rc;
 
 	if (!mutex_trylock(&vb->migrator.lock))
@@ -111,11 +114,8 @@ static int vb_migrate_page(struct balloon_dev_info *balloon,
 		vb_count(vb, VB_DEFLATED, 1);
 		rc = 0;
 	}
-	parked = vb->migrator.page[VB_INFLATE] || vb->migrator.page[VB_DEFLATE];
+	/* vb_stop() waits for this lock: nothing of @vb is touched after it. */
 	mutex_unlock(&vb->migrator.lock);
-	/* The host may have read it by now, which nobody else would see. */
-	if (parked)
-		vb_kick_worker(vb);
 	return rc;
 }
 
@@ -133,8 +133,11 @@ void vb_migrate_settle(struct vb_device *vb)
 	struct vb_migrator *migrator = &vb->migrator;
 	struct page *page;
 
-	if (!mutex_trylock(&migrator->lock))
+	/* Seldom; and who parked a page is about to let go of the lock. */
+	if (!READ_ONCE(migrator->page[VB_INFLATE]) &&
+	    !READ_ONCE(migrator->page[VB_DEFLATE]))
 		return;
+	mutex_lock(&migrator->lock);
 	page = migrator->page[VB_INFLATE];
 	if (page && vb_batch_acknowledged(migrator->inflate)) {
 		/* The migration that gave it up may still hold its lock. */

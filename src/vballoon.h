@@ -200,7 +200,8 @@ struct vb_store {
 
 /**
  * struct vb_migrator - one page migration at a time
- * @lock: held during a migration; taken by trylock only, except by stop
+ * @lock: held during a migration; a migration takes it by trylock only, since
+ *        the worker may come there by way of its own allocations
  * @inflate: tells the host of the new page
  * @deflate: tells the host of the old page
  * @page: by operation: the page whose batch the host has not acknowledged in
