@@ -12,6 +12,8 @@ NOISE = 4 * MIB
 # What the host gets back of what was asked for (issue 2). The rest would be
 # memory that it never backed, so warm the guest up first.
 GIVEN_BACK = 0.97
+# A job that the OOM killer ends in the middle of a page fault may say so.
+OOM_KILLED = r"memhog: page allocation failure"
 
 
 def free(g):
@@ -30,11 +32,17 @@ def warm(g, spare=48 * MIB):
 
 
 def memhog(g, what):
-    """Have memhog hold or fragment memory; its process group, for g.kill()."""
+    """Have memhog hold or fragment memory; its process group, for end()."""
     g.sh("rm -f /tmp/memhog")
     job = g.bg(f"memhog {what} >/tmp/memhog 2>&1")
     g.wait(lambda: not g.run("grep -q held /tmp/memhog")[0], f"memhog {what}")
     return job
+
+
+def end(g, job):
+    """Kill what memhog() started; returns when its memory is free."""
+    g.kill(job)
+    g.wait(lambda: g.run(f"kill -0 -{job}")[0], "the end of memhog", poll=0.1)
 
 
 def balloon(g, name):

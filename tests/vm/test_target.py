@@ -5,7 +5,7 @@ import random
 import time
 
 from gauge import (NOISE, PAGE, balloon, close, counters, free, held, move, said,
-                   state, wait_state)
+                   wait_state)
 from guest import MIB
 
 # The policy looks at the guest again after a growing pause, so in so many
@@ -14,12 +14,12 @@ WATCHED = 6
 LOOKS = 8
 
 
-def exact(g, total, size):
+def exact(g, total, size, slack=0):
     """The guest has that size, and its books say so."""
     g.wait_actual(size, 90)
     wait_state(g, "idle")
     assert held(g) == g.mem - size
-    assert g.meminfo()["MemTotal"] == total - (g.mem - size)
+    close(g.meminfo()["MemTotal"], total - held(g), slack, "MemTotal")
 
 
 def test_target_at_boot(ctx):
@@ -38,7 +38,8 @@ def test_target_survives_reset(ctx):
         total = g.meminfo()["MemTotal"]
         move(g, 300 * MIB)
         g.reset()
-        exact(g, total, 300 * MIB)
+        # a kernel's own size varies from boot to boot, with its place (KASLR)
+        exact(g, total, 300 * MIB, slack=MIB)
         # Targets that come as the guest boots; the last one is full size, so
         # the driver's first word must be that its balloon is empty.
         boots = g.agent.boots
@@ -48,7 +49,7 @@ def test_target_survives_reset(ctx):
             g.set_balloon(size * MIB)
             time.sleep(random.random())
         g.wait(lambda: g.agent.boots > boots, "the agent after reset", 90)
-        exact(g, total, g.mem)
+        exact(g, total, g.mem, slack=MIB)
 
 
 def looks(g):
@@ -78,7 +79,8 @@ def nothing(ctx, g, size, limit):
 
     g.sh("memhog touch 2M && dd if=/dev/zero of=/tmp/file bs=1M count=2 && rm /tmp/file")
     assert g.vmstat()["oom_kill"] == 0
-    assert g.meminfo()["MemAvailable"] > 4 * MIB
+    # the driver leaves 1/32 available
+    assert free(g) > g.mem // 32 - NOISE, free(g)
 
 
 def test_target_of_nothing(ctx):
