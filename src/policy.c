@@ -6,8 +6,13 @@
 #define VB_OOM_FIRST_MS		16000
 #define VB_PAUSE_LAST_MS	64000
 
-/* An inflation leaves at least 1/32 of the guest's memory available. */
-#define VB_FLOOR_SHARE		32
+/*
+ * An inflation leaves at least 1/64 of the guest's memory available: on top of
+ * the watermarks, which available memory is counted above.  Reclaim makes it
+ * wobble, so an eighth of that has to be there before it is worth a step.
+ */
+#define VB_FLOOR_SHARE		64
+#define VB_ROOM_SHARE		8
 /* By default the guest keeps 1/32 of its memory, but not less than 64 MiB. */
 #define VB_RESERVE_SHARE	32
 #define VB_RESERVE_LEAST	(64ULL << 20)
@@ -120,7 +125,9 @@ struct vb_goal vb_policy_goal(struct vb_policy *policy,
 {
 	u64 most = vb_less(view->total, view->reserve);
 	u64 reachable = vb_min(view->target, most);
-	u64 room = vb_less(view->available, view->total / VB_FLOOR_SHARE);
+	u64 wanted = vb_less(reachable, view->held);
+	u64 floor = view->total / VB_FLOOR_SHARE;
+	u64 room = vb_less(view->available, floor);
 	struct vb_goal goal = { .limited_by = VB_LIMIT_NONE };
 
 	vb_policy_retarget(policy, view);
@@ -129,7 +136,7 @@ struct vb_goal vb_policy_goal(struct vb_policy *policy,
 		goal.step = -(s64)vb_min(view->held - view->target, VB_STEP_MAX);
 		return goal;
 	}
-	if (view->held >= reachable) {
+	if (!wanted) {
 		if (view->held < view->target) {
 			goal.limited_by = VB_LIMIT_RESERVE;
 			/* The guest may get more memory, which is no event. */
@@ -137,6 +144,8 @@ struct vb_goal vb_policy_goal(struct vb_policy *policy,
 		}
 		return goal;
 	}
+	if (room < vb_min(wanted, floor / VB_ROOM_SHARE))
+		room = 0;
 	if (!room && policy->retry_at <= view->now)
 		vb_policy_short(policy, VB_LIMIT_MEMORY, view->now);
 	if (!room || policy->retry_at > view->now) {
@@ -144,6 +153,6 @@ struct vb_goal vb_policy_goal(struct vb_policy *policy,
 		goal.limited_by = policy->why;
 		return goal;
 	}
-	goal.step = vb_min(vb_min(reachable - view->held, room), VB_STEP_MAX);
+	goal.step = vb_min(vb_min(wanted, room), VB_STEP_MAX);
 	return goal;
 }

@@ -4,7 +4,7 @@
 
 #define ROUNDS		200000
 #define DELAY_LAST	64000	/* no pause is longer, in ms */
-#define FLOOR_SHARE	32	/* this part of the total stays available */
+#define FLOOR_SHARE	64	/* this part of the total stays available */
 
 #define PRINT_VIEW	"now %llu target %llu held %llu total %llu available %llu reserve %llu: step %lld delay %u limited_by %u"
 #define ARGS_VIEW(v, g) \
@@ -14,7 +14,7 @@
 	(unsigned long long)(v)->reserve, (long long)(g)->step, (g)->delay, \
 	(unsigned int)(g)->limited_by
 
-/* A guest of 1000 pages at rest: 31 pages are its floor. */
+/* A guest of 1000 pages at rest: 15 pages are its floor. */
 static const struct vb_view plain = {
 	.now = 1000000, .total = 1000, .available = 900, .reserve = 100,
 };
@@ -53,11 +53,15 @@ static void test_decisions(void)
 		/* a reservation that grew deflates nothing by itself */
 		{ { 0, 950, 900, 1000, 100, 500 }, 0, VB_LIMIT_RESERVE },
 		{ { 0, 800, 900, 1000, 100, 500 }, -100, VB_LIMIT_NONE },
-		/* what is available, less 1/32 of the total */
-		{ { 0, 500, 0, 1000, 41, 100 }, 10, VB_LIMIT_NONE },
-		{ { 0, 500, 0, 1000, 32, 100 }, 1, VB_LIMIT_NONE },
-		{ { 0, 500, 0, 1000, 31, 100 }, 0, VB_LIMIT_MEMORY },
+		/* what is available, less 1/64 of the total */
+		{ { 0, 500, 0, 1000, 25, 100 }, 10, VB_LIMIT_NONE },
+		{ { 0, 500, 0, 1000, 16, 100 }, 1, VB_LIMIT_NONE },
+		{ { 0, 500, 0, 1000, 15, 100 }, 0, VB_LIMIT_MEMORY },
 		{ { 0, 500, 0, 1000, 0, 100 }, 0, VB_LIMIT_MEMORY },
+		/* a little more than that is not worth a step, but to end */
+		{ { 0, 50000, 0, 64000, 1124, 100 }, 0, VB_LIMIT_MEMORY },
+		{ { 0, 50000, 0, 64000, 1125, 100 }, 125, VB_LIMIT_NONE },
+		{ { 0, 50000, 49990, 64000, 1010, 100 }, 10, VB_LIMIT_NONE },
 		/* a guest without memory does not stop a deflation */
 		{ { 0, 400, 500, 1000, 0, 100 }, -100, VB_LIMIT_NONE },
 		{ { 0, 0, 0, 0, 0, 0 }, 0, VB_LIMIT_NONE },
@@ -332,8 +336,9 @@ static void test_any_guest(void)
 }
 
 /*
- * A guest whose balloon follows each goal, in batches: held reaches exactly
- * what the target, the reservation and the floor allow, and stays.
+ * A guest whose balloon follows each goal, in batches: held reaches what the
+ * target and the reservation allow exactly, what the floor allows to an eighth
+ * of the floor, and stays.
  */
 static void test_converges(void)
 {
@@ -369,7 +374,9 @@ static void test_converges(void)
 			else
 				view.held -= smaller(-goal.step, batch);
 		}
-		EXPECT(view.held == most, "reached %llu, not %llu: " PRINT_VIEW,
+		EXPECT(view.held == most ||
+		       (goal.limited_by == VB_LIMIT_MEMORY && view.held < most &&
+			most - view.held < floor / 8), "reached %llu, not %llu: " PRINT_VIEW,
 		       (unsigned long long)view.held, (unsigned long long)most,
 		       ARGS_VIEW(&view, &goal));
 	}
