@@ -25,7 +25,7 @@ import time
 
 import loglint
 from channel import Agent, Closed, Qmp
-from machine import MIB, TOP, accelerator, bus_of, mapped, qemu_command
+from machine import MIB, accelerator, bus_of, mapped, qemu_command
 
 BALLOON = "/machine/peripheral/balloon0"
 CHUNK = 16384           # of a file on its way into the guest
