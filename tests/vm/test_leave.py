@@ -106,6 +106,7 @@ def test_leave_unplug(ctx):
             subject.again()
 
 
+@kernels("6.1", "7.x", "debug")
 def test_leave_reset(ctx):
     """The machine is reset in the middle; the next boot starts from nothing. (For a
     reset at rest see test_target.py.)"""
@@ -134,6 +135,7 @@ def test_leave_suspend(ctx):
         subject.back()
 
 
+@kernels("6.1", "7.x", "debug")
 def test_leave_reboot(ctx):
     """`reboot`: the driver empties the balloon before the machine starts again."""
     with ctx.guest(mem=768) as g:

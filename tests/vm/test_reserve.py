@@ -3,6 +3,7 @@
 
 import errno
 
+from case import kernels
 from gauge import balloon, held, move, said, wait_state
 from guest import MIB, GuestError
 
@@ -29,6 +30,7 @@ def refused(g, text, rc):
     assert balloon(g, "reserve_bytes") == before
 
 
+@kernels("6.1", "debug")
 def test_reserve_parameter(ctx):
     """reserve=256M is kept; garbage is refused, in one line that names it."""
     with ctx.guest(mem=512) as g:
@@ -44,6 +46,7 @@ def test_reserve_parameter(ctx):
         assert said(g, "reservation") == 1
 
 
+@kernels("6.1", "debug")
 def test_reserve_written(ctx):
     """It can be changed: more stops an inflation, less lets it go on."""
     with ctx.guest(mem=512) as g:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the host is told of the guest's memory is what the guest sees itself."""
 
+from case import kernels
 from gauge import OOM_KILLED, end, memhog, move
 from guest import MIB
 from machine import script
@@ -78,6 +79,7 @@ def stress(g):
     g.sh("swapoff -a; memhog hog", 120, check=False)
 
 
+@kernels("6.1")
 def test_stats_ten(ctx):
     """The ten tags that every QEMU knows, in a large and in a small guest."""
     with ctx.guest(mem=384) as g:
@@ -116,6 +118,7 @@ def test_stats_resizing(ctx):
         assert samples >= 6, f"{samples} samples in {rounds} rounds"
 
 
+@kernels("6.1", "7.x", "debug")
 def test_stats_short(ctx):
     """The answers keep coming while memory is short and the host wants more."""
     with ctx.guest(mem=384) as g:
