@@ -5,12 +5,16 @@
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
+# (kernel.release lacks Debian's ABI number on some of its kernels.)
+RELEASE = $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' \
+	$(KDIR)/include/generated/utsrelease.h)
+
 modules: kdir ## build vballoon.ko for the kernel build tree KDIR=
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 
 install: kdir ## install vballoon.ko where modprobe finds it, for that kernel
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install
-	depmod -b '$(or $(INSTALL_MOD_PATH),/)' $$($(MAKE) -s -C $(KDIR) kernelrelease)
+	depmod -b '$(or $(INSTALL_MOD_PATH),/)' $(RELEASE)
 
 clean: ## remove what a build has left here
 	find . -path ./.cache -prune -o \( -name '*.o' -o -name '*.ko' \
