@@ -116,6 +116,8 @@ static void vb_send(struct vb_device *vb, struct vb_batch *batch, enum vb_op op)
 
 static void vb_moved(struct vb_device *vb, enum vb_op op, unsigned long nr)
 {
+	if (!nr)
+		return;
 	vb_count(vb, op == VB_INFLATE ? VB_INFLATED : VB_DEFLATED, nr);
 	trace_vballoon_moved(vb->vdev->index, op == VB_INFLATE, nr);
 }
