@@ -69,7 +69,7 @@ static bool one_of(const char *word, const char *const *known, unsigned int nr)
 	return false;
 }
 
-static const char *const names[] = {
+static const char names[][24] = {
 	"reserve_bytes", "target_bytes", "actual_bytes",
 #define NR_SIZES	3
 	"stats/inflated_pages", "stats/deflated_pages", "stats/migrated_pages",
