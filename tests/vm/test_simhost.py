@@ -93,7 +93,8 @@ def test_sim_intree(ctx):
     with simulated(ctx, "virtio_balloon") as (sim, g):
         for pages in (SOME, 10, 0, SOME):
             move(sim, pages)
-        assert abs(sim.stats()["free"] - free(g)) < CLOSE
+        off = sim.stats()["free"] - g.meminfo()["MemFree"]
+        assert abs(off) < CLOSE, off
         sim.hold(DEFLATE)
         g.bg("rmmod virtio_balloon")
         time.sleep(3)
@@ -423,7 +424,7 @@ def test_sim_few_queues(ctx):
             sim.set_target(SOME)
             g.rmmod()
             all_back(g)
-            assert said(g, "vballoon virtio") == 1, g.console()
+            assert said(g, "no inflate and deflate queue") == 1
 
 
 @slow
