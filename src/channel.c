@@ -33,12 +33,19 @@ static void vb_batch_swap(struct vb_channel *channel, struct vb_batch *batch)
 		swab32s(&batch->pfn[i]);
 }
 
+static void vb_batch_unsent(struct vb_channel *channel, struct vb_batch *batch)
+{
+	channel->pending[batch->op]--;
+	if (batch->kind != VB_KIND_SINGLE)
+		channel->owed--;
+}
+
 static void vb_batch_finish(struct vb_channel *channel, struct vb_batch *batch)
 {
 	lockdep_assert_held(&channel->lock);
 
 	list_del_init(&batch->node);
-	channel->pending[batch->op]--;
+	vb_batch_unsent(channel, batch);
 	vb_batch_swap(channel, batch);
 
 	switch (batch->kind) {
@@ -162,6 +169,8 @@ void vb_channel_send(struct vb_device *vb, struct vb_batch *batch)
 
 	spin_lock_irqsave(&channel->lock, flags);
 	channel->pending[batch->op]++;
+	if (batch->kind != VB_KIND_SINGLE)
+		channel->owed++;
 	list_add_tail(&batch->node, &channel->line[batch->op].unsent);
 	spin_unlock_irqrestore(&channel->lock, flags);
 }
@@ -270,15 +279,14 @@ bool vb_channel_advising(struct vb_device *vb)
 }
 
 /**
- * vb_channel_busy() - is anything sent and not acknowledged?
+ * vb_channel_busy() - has the worker sent what is not acknowledged?
  * @vb: the device
  *
  * Return: true if it is the host's turn.
  */
 bool vb_channel_busy(struct vb_device *vb)
 {
-	return READ_ONCE(vb->channel.pending[VB_INFLATE]) ||
-	       READ_ONCE(vb->channel.pending[VB_DEFLATE]);
+	return READ_ONCE(vb->channel.owed);
 }
 
 /**
@@ -342,7 +350,7 @@ static void vb_line_callback(struct virtqueue *vq)
 	struct vb_device *vb = vq->vdev->priv;
 
 	if (vb_channel_reap(vb))
-		vb_kick_worker(vb);
+		vb_host_answered(vb);
 }
 
 static void vb_stats_callback(struct virtqueue *vq)
@@ -400,7 +408,7 @@ static void vb_line_close(struct vb_channel *channel, struct vb_line *line)
 	list_splice_init(&line->sent, &line->unsent);
 	list_for_each_entry_safe(batch, next, &line->unsent, node) {
 		list_del_init(&batch->node);
-		channel->pending[batch->op]--;
+		vb_batch_unsent(channel, batch);
 		vb_batch_swap(channel, batch);
 		if (batch->kind == VB_KIND_ADVICE)
 			free_page((unsigned long)batch);

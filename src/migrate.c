@@ -27,7 +27,7 @@ static void vb_single_send(struct vb_device *vb, struct vb_batch *batch,
 	vb_channel_pump(vb);
 	/* What comes back may be the worker's. */
 	if (vb_channel_reap(vb))
-		vb_kick_worker(vb);
+		vb_host_answered(vb);
 }
 
 /* Wait for the host if it is not too long. */
@@ -120,6 +120,18 @@ static int vb_migrate_page(struct balloon_dev_info *balloon,
 }
 
 /**
+ * vb_migrate_parked() - does a page wait here for the host?
+ * @vb: the device
+ *
+ * Return: true if vb_migrate_settle() has something to do, now or later.
+ */
+bool vb_migrate_parked(struct vb_device *vb)
+{
+	return READ_ONCE(vb->migrator.page[VB_INFLATE]) ||
+	       READ_ONCE(vb->migrator.page[VB_DEFLATE]);
+}
+
+/**
  * vb_migrate_settle() - finish what the host has read too late
  * @vb: the device
  *
@@ -134,8 +146,7 @@ void vb_migrate_settle(struct vb_device *vb)
 	struct page *page;
 
 	/* Seldom; and who parked a page is about to let go of the lock. */
-	if (!READ_ONCE(migrator->page[VB_INFLATE]) &&
-	    !READ_ONCE(migrator->page[VB_DEFLATE]))
+	if (!vb_migrate_parked(vb))
 		return;
 	mutex_lock(&migrator->lock);
 	page = migrator->page[VB_INFLATE];

@@ -7,11 +7,12 @@
 #define VB_PAUSE_LAST_MS	64000
 
 /*
- * An inflation leaves at least 1/64 of the guest's memory available: on top of
- * the watermarks, which available memory is counted above.  Reclaim makes it
- * wobble, so an eighth of that has to be there before it is worth a step.
+ * An inflation leaves 1/64 of the guest's memory available, at least 16 MiB:
+ * on top of the watermarks, which available memory is counted above.  Reclaim
+ * makes it wobble, so an eighth of that has to be there for another step.
  */
 #define VB_FLOOR_SHARE		64
+#define VB_FLOOR_LEAST		(16ULL << 20)
 #define VB_ROOM_SHARE		8
 /* By default the guest keeps 1/32 of its memory, but not less than 64 MiB. */
 #define VB_RESERVE_SHARE	32
@@ -31,6 +32,13 @@ static u64 vb_less(u64 a, u64 b)
 	return a > b ? a - b : 0;
 }
 
+static u64 vb_share(u64 total, unsigned int share, u64 least)
+{
+	u64 part = total / share;
+
+	return vb_min(part > least ? part : least, total);
+}
+
 /**
  * vb_policy_reserve() - the default reservation
  * @total: pages that the guest has with an empty balloon
@@ -40,10 +48,19 @@ static u64 vb_less(u64 a, u64 b)
  */
 u64 vb_policy_reserve(u64 total, unsigned int page_shift)
 {
-	u64 least = VB_RESERVE_LEAST >> page_shift;
-	u64 share = total / VB_RESERVE_SHARE;
+	return vb_share(total, VB_RESERVE_SHARE, VB_RESERVE_LEAST >> page_shift);
+}
 
-	return vb_min(share > least ? share : least, total);
+/**
+ * vb_policy_floor() - what an inflation leaves available
+ * @total: pages that the guest has with an empty balloon
+ * @page_shift: log2 of the page size
+ *
+ * Return: guest pages.
+ */
+u64 vb_policy_floor(u64 total, unsigned int page_shift)
+{
+	return vb_share(total, VB_FLOOR_SHARE, VB_FLOOR_LEAST >> page_shift);
 }
 
 /**
@@ -126,8 +143,7 @@ struct vb_goal vb_policy_goal(struct vb_policy *policy,
 	u64 most = vb_less(view->total, view->reserve);
 	u64 reachable = vb_min(view->target, most);
 	u64 wanted = vb_less(reachable, view->held);
-	u64 floor = view->total / VB_FLOOR_SHARE;
-	u64 room = vb_less(view->available, floor);
+	u64 room = vb_less(view->available, view->floor);
 	struct vb_goal goal = { .limited_by = VB_LIMIT_NONE };
 
 	vb_policy_retarget(policy, view);
@@ -144,7 +160,7 @@ struct vb_goal vb_policy_goal(struct vb_policy *policy,
 		}
 		return goal;
 	}
-	if (room < vb_min(wanted, floor / VB_ROOM_SHARE))
+	if (room < vb_min(wanted, view->floor / VB_ROOM_SHARE))
 		room = 0;
 	if (!room && policy->retry_at <= view->now)
 		vb_policy_short(policy, VB_LIMIT_MEMORY, view->now);

@@ -33,6 +33,7 @@ enum vb_limit {
  * @total: pages that the guest would have with an empty balloon
  * @available: pages that the guest could allocate without swapping
  * @reserve: pages that the guest keeps whatever the host wants
+ * @floor: pages that an inflation leaves available
  *
  * All pages are guest pages (PAGE_SIZE).
  */
@@ -43,6 +44,7 @@ struct vb_view {
 	u64 total;
 	u64 available;
 	u64 reserve;
+	u64 floor;
 };
 
 /**
@@ -78,5 +80,6 @@ struct vb_goal vb_policy_goal(struct vb_policy *policy,
 void vb_policy_short(struct vb_policy *policy, enum vb_limit why, u64 now);
 void vb_policy_fed(struct vb_policy *policy);
 u64 vb_policy_reserve(u64 total, unsigned int page_shift);
+u64 vb_policy_floor(u64 total, unsigned int page_shift);
 
 #endif

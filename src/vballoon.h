@@ -162,6 +162,7 @@ struct vb_line {
  * @stats_posted: the host has the buffer; only the statistics work looks
  * @acked: VB_KIND_PAGES batches that the host has acknowledged
  * @pending: batches sent and not acknowledged, by operation
+ * @owed: those of them that are not VB_KIND_SINGLE: the worker's
  * @releasing: callers between taking pages out and sending the advice; atomic
  * @progress: jiffies of the last acknowledgment, or of the first post after
  *            none was outstanding
@@ -176,6 +177,7 @@ struct vb_channel {
 	bool stats_posted;
 	struct list_head acked;
 	unsigned int pending[VB_NR_OPS];
+	unsigned int owed;
 	atomic_t releasing;
 	unsigned long progress;
 	bool foreign;
@@ -231,6 +233,8 @@ struct vb_migrator {
  * @moving: guest pages in VB_KIND_PAGES batches on their way, by operation;
  *          written by the worker
  * @pending: VB_PENDING_* bits, events for the worker
+ * @awaits: the worker has an interest in what the host answers; written by the
+ *          worker
  * @stopping: no new work; set before the queues go away
  * @target: what the host wants, in guest pages; written by the worker
  * @reserve: the reservation in bytes, 0 for the default; any time
@@ -266,6 +270,7 @@ struct vb_device {
 	unsigned long moving[VB_NR_OPS];
 
 	unsigned long pending;
+	bool awaits;
 	bool stopping;
 
 	unsigned long target;
@@ -310,6 +315,7 @@ int vb_worker_init(struct vb_device *vb);
 void vb_worker_exit(struct vb_device *vb);
 void vb_worker_empty(struct vb_device *vb);
 void vb_kick_worker(struct vb_device *vb);
+void vb_host_answered(struct vb_device *vb);
 void vb_read_target(struct vb_device *vb);
 void vb_write_actual(struct vb_device *vb, u32 actual);
 unsigned long vb_release(struct vb_device *vb, unsigned long nr);
@@ -366,6 +372,7 @@ void vb_store_empty(struct vb_store *store);
 int vb_migrate_init(struct vb_device *vb);
 void vb_migrate_exit(struct vb_device *vb);
 void vb_migrate_settle(struct vb_device *vb);
+bool vb_migrate_parked(struct vb_device *vb);
 void vb_migrate_stop(struct vb_device *vb);
 void vb_migrate_drop(struct vb_device *vb);
 

@@ -40,6 +40,21 @@ void vb_kick_worker(struct vb_device *vb)
 }
 
 /**
+ * vb_host_answered() - the host has read something
+ * @vb: the device
+ *
+ * The worker runs if it waits for that: not for each page that the kernel
+ * moves while the balloon rests.
+ *
+ * Context: Any.
+ */
+void vb_host_answered(struct vb_device *vb)
+{
+	if (READ_ONCE(vb->awaits))
+		vb_kick_worker(vb);
+}
+
+/**
  * vb_read_target() - read what the host wants
  * @vb: the device
  *
@@ -251,6 +266,7 @@ static struct vb_goal vb_goal(struct vb_device *vb)
 	};
 
 	view.reserve = vb_reserve_pages(vb, view.total);
+	view.floor = vb_policy_floor(view.total, PAGE_SHIFT);
 	goal = vb_policy_goal(&vb->policy, &view);
 	trace_vballoon_goal(vb->vdev->index, &view, &goal);
 	return goal;
@@ -279,7 +295,9 @@ static int vb_advance(struct vb_device *vb, struct vb_goal *goal)
 		return vb_inflate(vb, goal->step);
 	if (goal->step < 0)
 		return vb_deflate(vb, -goal->step);
-	return vb_channel_busy(vb) ? -EBUSY : -ENODATA;
+	if (vb_channel_busy(vb) || vb_migrate_parked(vb))
+		return -EBUSY;
+	return -ENODATA;
 }
 
 static enum vb_state vb_state(struct vb_device *vb, int rc,
@@ -366,7 +384,9 @@ static void vb_work(struct work_struct *work)
 
 	if (READ_ONCE(vb->stopping))
 		return;
+	WRITE_ONCE(vb->awaits, true);
 	rc = vb_run(vb, &goal);
+	WRITE_ONCE(vb->awaits, rc != -ENODATA);
 	vb_set_state(vb, vb_state(vb, rc, &goal), goal.limited_by);
 
 	switch (rc) {

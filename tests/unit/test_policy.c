@@ -4,7 +4,6 @@
 
 #define ROUNDS		200000
 #define DELAY_LAST	64000	/* no pause is longer, in ms */
-#define FLOOR_SHARE	64	/* this part of the total stays available */
 
 #define PRINT_VIEW	"now %llu target %llu held %llu total %llu available %llu reserve %llu: step %lld delay %u limited_by %u"
 #define ARGS_VIEW(v, g) \
@@ -17,6 +16,7 @@
 /* A guest of 1000 pages at rest: 15 pages are its floor. */
 static const struct vb_view plain = {
 	.now = 1000000, .total = 1000, .available = 900, .reserve = 100,
+	.floor = 15,
 };
 
 static struct vb_goal goal_of(struct vb_policy *policy, u64 now, u64 target)
@@ -36,36 +36,36 @@ static void test_decisions(void)
 		enum vb_limit limited_by;
 	} cases[] = {
 		/* now, target, held, total, available, reserve */
-		{ { 0, 0, 0, 1000, 900, 100 }, 0, VB_LIMIT_NONE },
-		{ { 0, 500, 500, 1000, 400, 100 }, 0, VB_LIMIT_NONE },
-		{ { 0, 500, 0, 1000, 900, 100 }, 500, VB_LIMIT_NONE },
-		{ { 0, 500, 499, 1000, 900, 100 }, 1, VB_LIMIT_NONE },
-		{ { 0, 0, 500, 1000, 400, 100 }, -500, VB_LIMIT_NONE },
-		{ { 0, 499, 500, 1000, 400, 100 }, -1, VB_LIMIT_NONE },
+		{ { 0, 0, 0, 1000, 900, 100, 15 }, 0, VB_LIMIT_NONE },
+		{ { 0, 500, 500, 1000, 400, 100, 15 }, 0, VB_LIMIT_NONE },
+		{ { 0, 500, 0, 1000, 900, 100, 15 }, 500, VB_LIMIT_NONE },
+		{ { 0, 500, 499, 1000, 900, 100, 15 }, 1, VB_LIMIT_NONE },
+		{ { 0, 0, 500, 1000, 400, 100, 15 }, -500, VB_LIMIT_NONE },
+		{ { 0, 499, 500, 1000, 400, 100, 15 }, -1, VB_LIMIT_NONE },
 		/* as far as the reservation, and not a page further */
-		{ { 0, 1000, 0, 1000, 1000, 100 }, 900, VB_LIMIT_NONE },
-		{ { 0, 1000, 899, 1000, 1000, 100 }, 1, VB_LIMIT_NONE },
-		{ { 0, 1000, 900, 1000, 1000, 100 }, 0, VB_LIMIT_RESERVE },
-		{ { 0, 901, 900, 1000, 1000, 100 }, 0, VB_LIMIT_RESERVE },
-		{ { 0, 900, 900, 1000, 1000, 100 }, 0, VB_LIMIT_NONE },
-		{ { 0, 10, 0, 1000, 1000, 1000 }, 0, VB_LIMIT_RESERVE },
-		{ { 0, 10, 0, 1000, 1000, 2000 }, 0, VB_LIMIT_RESERVE },
+		{ { 0, 1000, 0, 1000, 1000, 100, 15 }, 900, VB_LIMIT_NONE },
+		{ { 0, 1000, 899, 1000, 1000, 100, 15 }, 1, VB_LIMIT_NONE },
+		{ { 0, 1000, 900, 1000, 1000, 100, 15 }, 0, VB_LIMIT_RESERVE },
+		{ { 0, 901, 900, 1000, 1000, 100, 15 }, 0, VB_LIMIT_RESERVE },
+		{ { 0, 900, 900, 1000, 1000, 100, 15 }, 0, VB_LIMIT_NONE },
+		{ { 0, 10, 0, 1000, 1000, 1000, 15 }, 0, VB_LIMIT_RESERVE },
+		{ { 0, 10, 0, 1000, 1000, 2000, 15 }, 0, VB_LIMIT_RESERVE },
 		/* a reservation that grew deflates nothing by itself */
-		{ { 0, 950, 900, 1000, 100, 500 }, 0, VB_LIMIT_RESERVE },
-		{ { 0, 800, 900, 1000, 100, 500 }, -100, VB_LIMIT_NONE },
+		{ { 0, 950, 900, 1000, 100, 500, 15 }, 0, VB_LIMIT_RESERVE },
+		{ { 0, 800, 900, 1000, 100, 500, 15 }, -100, VB_LIMIT_NONE },
 		/* what is available, less 1/64 of the total */
-		{ { 0, 500, 0, 1000, 25, 100 }, 10, VB_LIMIT_NONE },
-		{ { 0, 500, 0, 1000, 16, 100 }, 1, VB_LIMIT_NONE },
-		{ { 0, 500, 0, 1000, 15, 100 }, 0, VB_LIMIT_MEMORY },
-		{ { 0, 500, 0, 1000, 0, 100 }, 0, VB_LIMIT_MEMORY },
+		{ { 0, 500, 0, 1000, 25, 100, 15 }, 10, VB_LIMIT_NONE },
+		{ { 0, 500, 0, 1000, 16, 100, 15 }, 1, VB_LIMIT_NONE },
+		{ { 0, 500, 0, 1000, 15, 100, 15 }, 0, VB_LIMIT_MEMORY },
+		{ { 0, 500, 0, 1000, 0, 100, 15 }, 0, VB_LIMIT_MEMORY },
 		/* a little more than that is not worth a step, but to end */
-		{ { 0, 50000, 0, 64000, 1124, 100 }, 0, VB_LIMIT_MEMORY },
-		{ { 0, 50000, 0, 64000, 1125, 100 }, 125, VB_LIMIT_NONE },
-		{ { 0, 50000, 49990, 64000, 1010, 100 }, 10, VB_LIMIT_NONE },
+		{ { 0, 50000, 0, 64000, 1124, 100, 1000 }, 0, VB_LIMIT_MEMORY },
+		{ { 0, 50000, 0, 64000, 1125, 100, 1000 }, 125, VB_LIMIT_NONE },
+		{ { 0, 50000, 49990, 64000, 1010, 100, 1000 }, 10, VB_LIMIT_NONE },
 		/* a guest without memory does not stop a deflation */
-		{ { 0, 400, 500, 1000, 0, 100 }, -100, VB_LIMIT_NONE },
-		{ { 0, 0, 0, 0, 0, 0 }, 0, VB_LIMIT_NONE },
-		{ { 0, 1, 0, 0, 0, 0 }, 0, VB_LIMIT_RESERVE },
+		{ { 0, 400, 500, 1000, 0, 100, 15 }, -100, VB_LIMIT_NONE },
+		{ { 0, 0, 0, 0, 0, 0, 0 }, 0, VB_LIMIT_NONE },
+		{ { 0, 1, 0, 0, 0, 0, 0 }, 0, VB_LIMIT_RESERVE },
 	};
 	unsigned int i;
 
@@ -111,6 +111,15 @@ static void test_reserve(void)
 }
 
 /* Shortages in a row: each pause at least as long as the last, up to 64 s. */
+static void test_floor(void)
+{
+	EXPECT(vb_policy_floor(1ULL << 20, 12) == 16384, "4 GiB");
+	EXPECT(vb_policy_floor(1ULL << 18, 12) == 4096, "1 GiB");
+	EXPECT(vb_policy_floor(1ULL << 15, 12) == 4096, "128 MiB");
+	EXPECT(vb_policy_floor(1ULL << 16, 16) == 1024, "4 GiB in 64 KiB");
+	EXPECT(vb_policy_floor(7, 12) == 7, "no more than there is");
+}
+
 static void expect_growing(enum vb_limit why, u32 first)
 {
 	struct vb_policy policy = { 0 };
@@ -267,7 +276,7 @@ static u64 smaller(u64 a, u64 b)
 /* What must hold of every goal, whatever the policy remembers. */
 static void expect_sound(const struct vb_view *v, struct vb_goal g)
 {
-	u64 floor = v->total / FLOOR_SHARE;
+	u64 floor = v->floor;
 	u64 step = g.step;
 
 	EXPECT(g.delay <= DELAY_LAST, PRINT_VIEW, ARGS_VIEW(v, &g));
@@ -315,6 +324,8 @@ static void test_any_guest(void)
 		view.available = unit_below(view.total - view.held + 1);
 		view.reserve = unit_below(8) ? unit_below(view.total) :
 					       unit_below(10000);
+		view.floor = unit_below(8) ? view.total / 64 :
+					     unit_below(10000);
 		if (!unit_below(4))
 			view.target = unit_below(6000);
 		goal = vb_policy_goal(&policy, &view);
@@ -351,11 +362,12 @@ static void test_converges(void)
 			.target = unit_below(120000),
 		};
 		u64 used = unit_below(view.total);
-		u64 floor = view.total / FLOOR_SHARE;
+		u64 floor = view.total / 64;
 		u64 most, batch = 1 + unit_below(4096);
 		struct vb_goal goal;
 
 		view.reserve = unit_below(view.total);
+		view.floor = floor;
 		view.held = unit_below(view.total - used + 1);
 		most = used + floor < view.total ? view.total - used - floor : 0;
 		most = smaller(most, view.total - view.reserve);
@@ -395,6 +407,7 @@ static void test_extremes(void)
 			.total = unit_below(2) ? unit_edge() : unit_magnitude(),
 			.available = unit_below(2) ? unit_edge() : unit_magnitude(),
 			.reserve = unit_below(2) ? unit_edge() : unit_magnitude(),
+			.floor = unit_below(2) ? unit_edge() : unit_magnitude(),
 			.now = unit_below(2) ? unit_edge() : unit_magnitude(),
 		};
 
@@ -426,6 +439,7 @@ static void test_end_of_time(void)
 const struct unit_test policy_tests[] = {
 	{ "policy: decides as the table says", test_decisions },
 	{ "policy: reserves 1/32, at least 64 MiB", test_reserve },
+	{ "policy: leaves 1/64, at least 16 MiB", test_floor },
 	{ "policy: pauses grow and are bounded", test_delays },
 	{ "policy: pauses while nothing is available", test_starved },
 	{ "policy: a new target ends a pause", test_new_target },
