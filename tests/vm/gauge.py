@@ -12,8 +12,14 @@ NOISE = 4 * MIB
 # What the host gets back of what was asked for (issue 2). The rest would be
 # memory that it never backed, so warm the guest up first.
 GIVEN_BACK = 0.97
+DEBUG_NEEDS = 256       # MiB that a debug kernel uses beyond another's
 # A job that the OOM killer ends in the middle of a page fault may say so.
 OOM_KILLED = r"memhog: page allocation failure"
+
+
+def boot(ctx, mem, **options):
+    """A guest with `mem` MiB, and what a debug kernel needs for itself."""
+    return ctx.guest(mem=mem + (DEBUG_NEEDS if ctx.debug else 0), **options)
 
 
 def free(g):

@@ -70,7 +70,8 @@ def test_cost_counts(ctx):
             moved = g.mem - small
     ours, theirs = costs["vballoon"], costs["in-tree"]
     for way, what in ours:
-        per, unit = (moved // PAGE, "page") if what == "instructions" else (moved / (1 << 30), "GiB")
+        unit, size = ("page", PAGE) if what == "instructions" else ("GiB", 1 << 30)
+        per = moved / size
         ctx.log(f"{way} {what} a {unit}: in-tree {theirs[way, what] / per:.0f}, "
                 f"vballoon {ours[way, what] / per:.0f}")
     for way in "inflate", "deflate":

@@ -3,11 +3,11 @@
 
 import time
 
-from gauge import (NOISE, OOM_KILLED, balloon, counters, free, held, move, said,
+from gauge import (NOISE, OOM_KILLED, balloon, boot, counters, free, held, move, said,
                    wait_free)
 from guest import MIB
 
-SMALL = 320 * MIB
+TAKEN = 192 * MIB       # in the balloon
 MORE = 96 * MIB         # what the hog needs beyond what is free
 PAUSE = 3               # s without an inflation after OOM; the driver means 16
 
@@ -21,15 +21,15 @@ def hog(g, size=0):
 
 def test_oom_deflates(ctx):
     """With DEFLATE_ON_OOM the job lives, on memory that was in the balloon."""
-    with ctx.guest(mem=512, props={"deflate-on-oom": "on"}) as g:
+    with boot(ctx, 512, props={"deflate-on-oom": "on"}) as g:
         total, before = g.meminfo()["MemTotal"], free(g)
         g.insmod()
-        move(g, SMALL)
+        move(g, g.mem - TAKEN)
         assert g.meminfo()["MemTotal"] == total
 
         assert hog(g) == (True, 0)
         given = counters(g)["oom_pages"] * 4096
-        left = g.mem - SMALL - given
+        left = TAKEN - given
         ctx.log(f"{given / MIB:.1f} MiB given, {held(g) / MIB:.1f} left")
         # not much more than the job needed: each call gives 4 MiB
         assert MORE // 2 <= given <= MORE + 32 * MIB, given
@@ -42,25 +42,25 @@ def test_oom_deflates(ctx):
         time.sleep(PAUSE)
         assert held(g) == left, "inflated again at once"
         # the host insists: not now either; it asks for less: at once
-        g.set_balloon(SMALL - 8 * MIB)
+        g.set_balloon(g.mem - TAKEN - 8 * MIB)
         time.sleep(1)
         assert held(g) == left, "inflated again for a host that insists"
         move(g, g.mem)
-        move(g, SMALL)
+        move(g, g.mem - TAKEN)
         g.rmmod()
         wait_free(g, before - NOISE)
 
 
 def test_oom_does_not(ctx):
     """Without it the job dies, and the balloon stays as it is."""
-    with ctx.guest(mem=512, props={"deflate-on-oom": "off"}) as g:
+    with boot(ctx, 512, props={"deflate-on-oom": "off"}) as g:
         total = g.meminfo()["MemTotal"]
         g.insmod()
-        move(g, SMALL)
-        assert g.meminfo()["MemTotal"] == total - (g.mem - SMALL)
+        move(g, g.mem - TAKEN)
+        assert g.meminfo()["MemTotal"] == total - TAKEN
         g.allow.append(OOM_KILLED)
         assert hog(g) == (False, 1)
-        assert held(g) == g.mem - SMALL == g.mem - g.actual()
+        assert held(g) == TAKEN == g.mem - g.actual()
         assert balloon(g, "state") == "idle"
         assert counters(g)["oom_pages"] == 0
         move(g, g.mem)
@@ -69,7 +69,7 @@ def test_oom_does_not(ctx):
 
 def test_oom_moving(ctx):
     """The job needs its memory while the balloon takes it."""
-    with ctx.guest(mem=512, smp=2, props={"deflate-on-oom": "on"}) as g:
+    with boot(ctx, 512, smp=2, props={"deflate-on-oom": "on"}) as g:
         before = free(g)
         given = [0]
         g.insmod("reserve=1M")

@@ -4,7 +4,7 @@
 import errno
 
 from case import kernels
-from gauge import balloon, held, move, said, wait_state
+from gauge import balloon, boot, held, move, said, wait_state
 from guest import MIB, GuestError
 
 KEPT = 256 * MIB
@@ -30,10 +30,10 @@ def refused(g, text, rc):
     assert balloon(g, "reserve_bytes") == before
 
 
-@kernels("6.1", "debug")
+@kernels("6.1")
 def test_reserve_parameter(ctx):
     """reserve=256M is kept; garbage is refused, in one line that names it."""
-    with ctx.guest(mem=512) as g:
+    with boot(ctx, 512) as g:
         total = g.meminfo()["MemTotal"]
         # (one line a try: busybox tries twice)
         for text in ("lots", "-1M", "12Q", "M", "", "0", "1G1", "17179869185G"):
@@ -46,10 +46,10 @@ def test_reserve_parameter(ctx):
         assert said(g, "reservation") == 1
 
 
-@kernels("6.1", "debug")
+@kernels("6.1")
 def test_reserve_written(ctx):
     """It can be changed: more stops an inflation, less lets it go on."""
-    with ctx.guest(mem=512) as g:
+    with boot(ctx, 512) as g:
         total = g.meminfo()["MemTotal"]
         g.insmod()
         assert g.read("/sys/module/vballoon/parameters/reserve").strip() == "auto"

@@ -2,7 +2,7 @@
 """What the host is told of the guest's memory is what the guest sees itself."""
 
 from case import kernels
-from gauge import OOM_KILLED, end, memhog, move
+from gauge import OOM_KILLED, boot, end, memhog, move
 from guest import MIB
 from machine import script
 
@@ -82,12 +82,12 @@ def stress(g):
 @kernels("6.1")
 def test_stats_ten(ctx):
     """The ten tags that every QEMU knows, in a large and in a small guest."""
-    with ctx.guest(mem=384) as g:
+    with boot(ctx, 384) as g:
         g.insmod()
         g.stats(1)
         known = {name.removeprefix("stat-") for name in g.poll_stats(fresh=True)}
         compare(g, TAGS_10_0 & known)
-        move(g, 250 * MIB)
+        move(g, g.mem - 134 * MIB)
         assert TAGS_7_2 <= compare(g, TAGS_10_0 & known).keys()
 
 
@@ -98,13 +98,13 @@ def bracket(g, name, low, told, high):
 
 def test_stats_resizing(ctx):
     """The answers keep coming, and are true, while the guest changes its size."""
-    with ctx.guest(mem=1536) as g:
+    with boot(ctx, 1536) as g:
         g.insmod()
         g.stats(1)
         samples, small, rounds = 0, True, 0
         while samples < 6 and rounds < 40:
             rounds += 1
-            size = 400 * MIB if small else g.mem
+            size = g.mem - 1136 * MIB if small else g.mem
             g.set_balloon(size)
             while g.actual() != size:
                 before = own(g)
@@ -121,7 +121,7 @@ def test_stats_resizing(ctx):
 @kernels("6.1", "7.x", "debug")
 def test_stats_short(ctx):
     """The answers keep coming while memory is short and the host wants more."""
-    with ctx.guest(mem=384) as g:
+    with boot(ctx, 384) as g:
         g.insmod("reserve=1M")
         add_swap(g)
         g.stats(1)
@@ -134,11 +134,11 @@ def test_stats_short(ctx):
 
 def test_stats_all(ctx):
     """All sixteen tags, after a day that left its mark on each counter."""
-    with ctx.guest(mem=384, qemu=script("qemu")) as g:
+    with boot(ctx, 384, qemu=script("qemu")) as g:
         g.insmod()
         g.stats(1)
         compare(g, TAGS_10_0)
-        move(g, 300 * MIB)
+        move(g, g.mem - 84 * MIB)
         stress(g)
         told = compare(g, TAGS_10_0)
         ctx.log(f"{told}")

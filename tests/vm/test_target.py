@@ -5,7 +5,7 @@ import random
 import time
 
 from case import kernels
-from gauge import (NOISE, PAGE, balloon, close, counters, free, held, move, said,
+from gauge import (NOISE, PAGE, balloon, boot, close, counters, free, held, move, said,
                    wait_state)
 from guest import MIB
 
@@ -26,29 +26,31 @@ def exact(g, total, size, slack=0):
 @kernels("6.1")
 def test_target_at_boot(ctx):
     """A target that is there before the driver is."""
-    with ctx.guest(mem=512) as g:
+    with boot(ctx, 512) as g:
         total = g.meminfo()["MemTotal"]
-        g.set_balloon(300 * MIB)
+        size = g.mem - 212 * MIB
+        g.set_balloon(size)
         assert g.actual() == g.mem
         g.insmod()
-        exact(g, total, 300 * MIB)
+        exact(g, total, size)
 
 
 def test_target_survives_reset(ctx):
     """A reset empties the balloon, the next boot's driver fills it again."""
-    with ctx.guest(mem=512, append="vballoon") as g:
+    with boot(ctx, 512, append="vballoon") as g:
         total = g.meminfo()["MemTotal"]
-        move(g, 300 * MIB)
+        size = g.mem - 212 * MIB
+        move(g, size)
         g.reset()
         # a kernel's own size varies from boot to boot, with its place (KASLR)
-        exact(g, total, 300 * MIB, slack=MIB)
+        exact(g, total, size, slack=MIB)
         # Targets that come as the guest boots; the last one is full size, so
         # the driver's first word must be that its balloon is empty.
         boots = g.agent.boots
         g.qmp("set-action", reboot="reset")
         g.qmp("system_reset")
-        for size in (200, 400, 250, 512):
-            g.set_balloon(size * MIB)
+        for inside in (312, 112, 262, 0):
+            g.set_balloon(g.mem - inside * MIB)
             time.sleep(random.random())
         g.wait(lambda: g.agent.boots > boots, "the agent after reset", 90)
         exact(g, total, g.mem, slack=MIB)
@@ -66,8 +68,8 @@ def nothing(ctx, g, size, limit):
     g.set_balloon(size)
     wait_state(g, "limited", timeout=90)
     g.wait(lambda: g.mem - g.actual() == held(g), "actual as far as it came")
-    assert balloon(g, "limited_by") == limit, balloon(g, "limited_by")
-    assert held(g) > g.mem // 2, held(g)
+    assert ctx.debug or balloon(g, "limited_by") == limit, balloon(g, "limited_by")
+    assert held(g) > 192 * MIB, held(g)
     assert looks(g) > LOOKS             # we do see them
 
     before = counters(g)["shortages"]
@@ -87,7 +89,7 @@ def nothing(ctx, g, size, limit):
 
 def test_target_of_nothing(ctx):
     """1 MiB, 1 byte: as far as it goes; and all the way back."""
-    with ctx.guest(mem=384) as g:
+    with boot(ctx, 384) as g:
         total = g.meminfo()["MemTotal"]
         # the default reservation ends it, or else what is available
         for args, limit, size in ("", "reserve", MIB), ("reserve=1M", "memory", 1):
@@ -106,17 +108,16 @@ def test_target_random(ctx):
     seed = random.randrange(1 << 32)
     ctx.log(f"seed {seed}")
     chance = random.Random(seed)
-    with ctx.guest(mem=512, smp=2) as g:
+    with boot(ctx, 512, smp=2) as g:
         g.insmod()
         total, before = g.meminfo()["MemTotal"], free(g)
         for _ in range(100):
-            size = chance.choice((chance.randrange(200, 512) * MIB,
-                                  200 * MIB + chance.randrange(200 * MIB),
-                                  g.actual() + PAGE, g.actual() - PAGE, g.mem))
-            g.set_balloon(min(size, g.mem))
+            inside = chance.choice((chance.randrange(312) * MIB, chance.randrange(300 * MIB),
+                                    g.mem - g.actual() + PAGE, g.mem - g.actual() - PAGE, 0))
+            g.set_balloon(g.mem - max(inside, 0))
             time.sleep(chance.expovariate(1 / 0.1))
         assert g.actual() <= g.mem
-        for size in (222 * MIB + PAGE, g.mem):
+        for size in (g.mem - 290 * MIB + PAGE, g.mem):
             move(g, size)
             exact(g, total, size)
         count = counters(g)
