@@ -8,7 +8,7 @@ import tarfile
 import tempfile
 
 from case import kernels
-from gauge import NOISE, boot, close, free, held, move, wait_free, wait_state
+from gauge import boot, close, free, held, move, noise, wait_free, wait_state
 from guest import MIB
 from machine import boot_files
 
@@ -52,7 +52,7 @@ class Subject:
 
     def back(self, actual=True):
         """The guest has all its memory, and the host was told."""
-        wait_free(self.g, self.free - NOISE)
+        wait_free(self.g, self.free - noise(self.g))
         close(self.g.meminfo()["MemTotal"], self.total, self.slack, "MemTotal")
         if actual:
             assert self.g.actual() == self.g.mem, self.g.actual()

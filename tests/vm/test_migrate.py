@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The kernel moves pages of the balloon: compaction, and memory that goes offline."""
 
-from gauge import (NOISE, PAGE, boot, close, counters, end, free, held, memhog, move,
-                   warm)
+from gauge import PAGE, boot, close, counters, end, free, held, memhog, move, noise, warm
 from guest import MIB
 
 BLOCKS = "/sys/devices/system/memory"
@@ -55,9 +54,9 @@ def test_migrate_compaction(ctx):
         sizes(g, total, size)
         move(g, g.mem)
         sizes(g, total, g.mem)
-        close(free(g), before, NOISE, "free memory")
+        close(free(g), before, noise(g), "free memory")
         g.rmmod()
-        close(free(g), before, NOISE, "free memory")
+        close(free(g), before, noise(g), "free memory")
 
 
 def movable_blocks(g):
@@ -94,4 +93,4 @@ def test_migrate_offline(ctx):
         g.write(f"{BLOCKS}/{names[0]}/state", "online_movable")
         move(g, g.mem)
         sizes(g, total, g.mem)
-        close(free(g), before, NOISE, "free memory")
+        close(free(g), before, noise(g), "free memory")

@@ -2,8 +2,8 @@
 """The guest becomes as large as the host says."""
 
 from case import kernels, timeout
-from gauge import (GIVEN_BACK, NOISE, PAGE, balloon, boot, close, counters, free, held,
-                   move, wait_free, warm)
+from gauge import (GIVEN_BACK, PAGE, balloon, boot, close, counters, free, held,
+                   move, noise, wait_free, warm)
 from guest import MIB
 
 
@@ -26,7 +26,7 @@ class Books:
         assert held(g) == inside, (held(g), inside)
         assert balloon(g, "target_bytes") == str(inside)
         assert info["MemTotal"] == self.total - inside, (info["MemTotal"], self.total, inside)
-        close(free(g), self.free - inside, NOISE, "free memory")
+        close(free(g), self.free - inside, noise(g), "free memory")
         self.check_host(inside)
         if "Balloon" in info:
             assert info["Balloon"] == inside, (info["Balloon"], inside)
@@ -65,7 +65,7 @@ def test_size_exact(ctx):
         books.check()
         move(g, full)
         g.rmmod()
-        wait_free(g, books.free - NOISE)
+        wait_free(g, books.free - noise(g))
 
 
 @kernels("6.1")
@@ -92,4 +92,4 @@ def test_size_cycles(ctx):
             assert g.meminfo()["MemTotal"] == books.total
         books.check()
         g.rmmod()
-        wait_free(g, before - NOISE)
+        wait_free(g, before - noise(g))

@@ -2,7 +2,7 @@
 """Every way in which a device and a driver can be put together."""
 
 from case import kernels, not_debug
-from gauge import NOISE, PAGE, boot, close, free, held, move
+from gauge import PAGE, boot, close, free, held, move, noise
 from guest import MIB
 
 
@@ -23,7 +23,7 @@ def exact(ctx, **device):
                 assert g.ram_rss() <= size
                 told = g.poll_stats(fresh=True)
                 assert told["stat-total-memory"] == g.meminfo()["MemTotal"], told
-        close(free(g), before, NOISE, "free memory")
+        close(free(g), before, noise(g), "free memory")
         features = g.read(g.sysfs() + "/features").strip()
         g.rmmod()
         return features
