@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * PFNs that travel together: the one thing that store and channel share.
+ * Pages that travel together: the one thing that store and channel share.
  */
 #include <linux/slab.h>
 
@@ -10,8 +10,8 @@
  * vb_batch_init() - make a batch out of memory that the caller has
  * @batch: the batch
  * @kind: who will wait for it
- * @capacity: PFNs that fit in @pfn
- * @pfn: room for them, physically contiguous
+ * @capacity: runs that fit in @pfn
+ * @pfn: room for them
  */
 void vb_batch_init(struct vb_batch *batch, enum vb_kind kind,
 		   unsigned int capacity, u32 *pfn)
@@ -26,7 +26,7 @@ void vb_batch_init(struct vb_batch *batch, enum vb_kind kind,
 /**
  * vb_batch_alloc() - allocate a batch
  * @kind: VB_KIND_PAGES or VB_KIND_SINGLE
- * @capacity: PFNs that fit
+ * @capacity: runs that fit
  *
  * Context: May sleep.
  * Return: the batch, or NULL.
@@ -60,6 +60,37 @@ void vb_batch_free(struct vb_batch *batch)
 }
 
 /**
+ * vb_batch_pages() - how much memory a batch names
+ * @batch: the batch
+ *
+ * Return: guest pages.
+ */
+unsigned long vb_batch_pages(const struct vb_batch *batch)
+{
+	return (unsigned long)batch->nr << batch->order;
+}
+
+/**
+ * vb_batch_overlaps() - does a batch name any of these page frames?
+ * @batch: the batch
+ * @range: the page frames
+ *
+ * Return: true if so.
+ */
+bool vb_batch_overlaps(const struct vb_batch *batch,
+		       const struct vb_range *range)
+{
+	unsigned long size = 1UL << batch->order;
+	unsigned int i;
+
+	for (i = 0; i < batch->nr; i++)
+		if (batch->pfn[i] < range->end &&
+		    batch->pfn[i] + size > range->start)
+			return true;
+	return false;
+}
+
+/**
  * vb_batch_acknowledged() - has the host read all of a batch?
  * @batch: a batch that was sent
  *
@@ -67,6 +98,6 @@ void vb_batch_free(struct vb_batch *batch)
  */
 bool vb_batch_acknowledged(const struct vb_batch *batch)
 {
-	/* Pairs with the release in vb_batch_finish(). */
+	/* Pairs with the release in vb_channel_finish(). */
 	return smp_load_acquire(&batch->acknowledged);
 }

@@ -1,178 +1,174 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * How memory travels: the only user of virtqueues.
+ * How memory travels: the device's queues, and what is on its way on them.
  *
- * A batch is sent once and cut into buffers of at most 256 PFNs.  Nobody
- * sleeps for the host here: buffers are posted while the ring has room, the
- * interrupt takes back what the host has read, and a batch whose last buffer
- * came back goes where its kind says.
+ * A batch is sent once and belongs to the channel until the host has read all
+ * of it; then it goes where its kind says.
  */
 #include <linux/jiffies.h>
-#include <linux/scatterlist.h>
 #include <linux/slab.h>
-#include <linux/swab.h>
 
 #include "vballoon.h"
 
-static unsigned int vb_batch_bufs(const struct vb_batch *batch)
+static struct vb_line *vb_channel_line(struct vb_device *vb,
+				       const struct vb_batch *batch)
 {
-	return DIV_ROUND_UP(batch->nr, VB_BUF_PFNS);
+	if (batch->kind == VB_KIND_REPORT)
+		return &vb->channel.line[VB_LINE_RANGES];
+	/* Ranges have no queue for the way back. */
+	if (batch->order && batch->op == VB_INFLATE &&
+	    vb->engine == VB_ENGINE_RANGE)
+		return &vb->channel.line[VB_LINE_RANGES];
+	return &vb->channel.line[batch->op];
 }
 
-/*
- * Between CPU and device byte order, there and back: legacy devices are of
- * the guest's byte order, all others are little-endian (virtio 1.3, 2.4.3).
- */
-static void vb_batch_swap(struct vb_channel *channel, struct vb_batch *batch)
+/* The worker looks after these; others are waited for where they were sent. */
+static bool vb_batch_is_workers(const struct vb_batch *batch)
 {
-	unsigned int i;
-
-	if (!channel->foreign)
-		return;
-	for (i = 0; i < batch->nr; i++)
-		swab32s(&batch->pfn[i]);
+	return batch->kind == VB_KIND_PAGES || batch->kind == VB_KIND_ADVICE;
 }
 
-static void vb_batch_unsent(struct vb_channel *channel, struct vb_batch *batch)
-{
-	channel->pending[batch->op]--;
-	if (batch->kind != VB_KIND_SINGLE)
-		channel->owed--;
-}
-
-static void vb_batch_finish(struct vb_channel *channel, struct vb_batch *batch)
+static void vb_batch_settle(struct vb_channel *channel, struct vb_batch *batch)
 {
 	lockdep_assert_held(&channel->lock);
 
 	list_del_init(&batch->node);
-	vb_batch_unsent(channel, batch);
-	vb_batch_swap(channel, batch);
-
-	switch (batch->kind) {
-	case VB_KIND_PAGES:
-		list_add_tail(&batch->node, &channel->acked);
-		break;
-	case VB_KIND_ADVICE:
+	channel->pending[batch->op]--;
+	if (vb_batch_is_workers(batch))
+		channel->owed--;
+	if (batch->kind == VB_KIND_ADVICE)
 		free_page((unsigned long)batch);
-		return;
-	case VB_KIND_SINGLE:
-		break;
-	}
+}
+
+static void vb_batch_wake(struct vb_channel *channel, struct vb_batch *batch)
+{
 	/* Pairs with the acquire in vb_batch_acknowledged(). */
 	smp_store_release(&batch->acknowledged, true);
+	/* The batch may be gone from here on. */
 	wake_up(&channel->wait);
 }
 
-static unsigned int vb_channel_posted(struct vb_channel *channel)
+/**
+ * vb_channel_finish() - the host has read all of a batch
+ * @channel: the channel
+ * @batch: the batch
+ *
+ * Context: Under the channel lock.
+ */
+void vb_channel_finish(struct vb_channel *channel, struct vb_batch *batch)
 {
-	return READ_ONCE(channel->line[VB_INFLATE].posted) +
-	       READ_ONCE(channel->line[VB_DEFLATE].posted);
+	enum vb_kind kind = batch->kind;
+
+	vb_batch_settle(channel, batch);
+	if (kind == VB_KIND_PAGES)
+		list_add_tail(&batch->node, &channel->acked);
+	else if (kind != VB_KIND_ADVICE)
+		vb_batch_wake(channel, batch);
 }
 
-/* Post up to VB_BATCH_BUFS buffers; the rest has to wait for a notification. */
-static unsigned int vb_line_post(struct vb_channel *channel,
-				 struct vb_line *line)
+/**
+ * vb_channel_drop() - the host will never read a batch: it has been reset
+ * @channel: the channel
+ * @batch: the batch
+ *
+ * Whoever waits for a report may go on; a migration finds the driver stopping.
+ *
+ * Context: Under the channel lock.
+ */
+void vb_channel_drop(struct vb_channel *channel, struct vb_batch *batch)
 {
-	struct scatterlist sg;
-	struct vb_batch *batch;
+	enum vb_kind kind = batch->kind;
+
+	vb_batch_settle(channel, batch);
+	if (kind == VB_KIND_REPORT)
+		vb_batch_wake(channel, batch);
+}
+
+/**
+ * vb_channel_posted() - what the host has and has not read
+ * @channel: the channel
+ *
+ * Return: elements, on all lines.
+ */
+unsigned int vb_channel_posted(struct vb_channel *channel)
+{
 	unsigned int posted = 0;
-	unsigned int first, nr;
+	int i;
 
-	lockdep_assert_held(&channel->lock);
-
-	while (posted < VB_BATCH_BUFS && line->posted < VB_INFLIGHT_BUFS &&
-	       !list_empty(&line->unsent)) {
-		batch = list_first_entry(&line->unsent, struct vb_batch, node);
-		first = batch->posted * VB_BUF_PFNS;
-		nr = min(batch->nr - first, VB_BUF_PFNS);
-		sg_init_one(&sg, batch->pfn + first, nr * sizeof(*batch->pfn));
-		/* Ring full, or the device is broken: either way, not now. */
-		if (virtqueue_add_outbuf(line->vq, &sg, 1, batch, GFP_ATOMIC))
-			break;
-		if (!vb_channel_posted(channel))
-			channel->progress = jiffies;
-		posted++;
-		line->posted++;
-		batch->posted++;
-		if (batch->posted == vb_batch_bufs(batch))
-			list_move_tail(&batch->node, &line->sent);
-	}
+	for (i = 0; i < VB_NR_LINES; i++)
+		posted += READ_ONCE(channel->line[i].posted);
 	return posted;
-}
-
-static bool vb_line_pump(struct vb_device *vb, struct vb_line *line)
-{
-	struct vb_channel *channel = &vb->channel;
-	unsigned long flags;
-	bool notify = false;
-	unsigned int posted;
-
-	spin_lock_irqsave(&channel->lock, flags);
-	posted = vb_line_post(channel, line);
-	if (posted)
-		notify = virtqueue_kick_prepare(line->vq);
-	spin_unlock_irqrestore(&channel->lock, flags);
-
-	/* The host may work before this returns: not under the lock. */
-	if (notify) {
-		virtqueue_notify(line->vq);
-		vb_count(vb, VB_KICKS, 1);
-	}
-	return posted;
-}
-
-static unsigned int vb_line_reap(struct vb_channel *channel,
-				 struct vb_line *line)
-{
-	struct vb_batch *batch;
-	unsigned int acked = 0;
-	unsigned int len;
-
-	lockdep_assert_held(&channel->lock);
-
-	if (!line->vq)
-		return 0;
-	do {
-		virtqueue_disable_cb(line->vq);
-		while ((batch = virtqueue_get_buf(line->vq, &len))) {
-			acked++;
-			line->posted--;
-			batch->acked++;
-			if (batch->acked == vb_batch_bufs(batch))
-				vb_batch_finish(channel, batch);
-		}
-		if (virtqueue_is_broken(line->vq))
-			break;
-	} while (!virtqueue_enable_cb_delayed(line->vq));
-	return acked;
 }
 
 /**
  * vb_channel_send() - send a batch
  * @vb: the device
- * @batch: a batch with at least one PFN and its operation set, in no list
+ * @batch: a batch with at least one run and its operation set, in no list
  *
  * The batch is the channel's until it is acknowledged.  Posts nothing: that is
  * vb_channel_pump().
  *
  * Context: Any.
+ * Return: false if the queue is gone: the batch stays the caller's.
  */
-void vb_channel_send(struct vb_device *vb, struct vb_batch *batch)
+bool vb_channel_send(struct vb_device *vb, struct vb_batch *batch)
 {
+	struct vb_line *line = vb_channel_line(vb, batch);
 	struct vb_channel *channel = &vb->channel;
 	unsigned long flags;
+	bool open;
 
 	batch->posted = 0;
-	batch->acked = 0;
+	batch->flying = 0;
 	batch->acknowledged = false;
-	vb_batch_swap(channel, batch);
 
 	spin_lock_irqsave(&channel->lock, flags);
-	channel->pending[batch->op]++;
-	if (batch->kind != VB_KIND_SINGLE)
-		channel->owed++;
-	list_add_tail(&batch->node, &channel->line[batch->op].unsent);
+	open = line->vq;
+	if (open) {
+		channel->pending[batch->op]++;
+		if (vb_batch_is_workers(batch))
+			channel->owed++;
+		list_add_tail(&batch->node, &line->unsent);
+	}
 	spin_unlock_irqrestore(&channel->lock, flags);
+	return open;
+}
+
+/**
+ * vb_channel_report() - tell the host of free pages and wait until it has read it
+ * @vb: the device
+ * @sg: the pages, as ranges that end with a mark
+ * @nents: how many ranges
+ *
+ * Free pages are nobody's while the host has them, so there is no way out
+ * before it has answered or was reset.  vb_channel_abandon() ends the wait.
+ *
+ * Context: Process context; sleeps, idle, for as long as the host likes.
+ * Return: 0; -EBUSY, -EIO or -ENODEV when nothing was sent.
+ */
+int vb_channel_report(struct vb_device *vb, struct scatterlist *sg,
+		      unsigned int nents)
+{
+	struct vb_batch batch;
+
+	if (READ_ONCE(vb->stopping))
+		return -ENODEV;
+	if (vb_channel_broken(vb))
+		return -EIO;
+	if (vb_channel_silent(vb))
+		return -EBUSY;
+
+	vb_batch_init(&batch, VB_KIND_REPORT, nents, NULL);
+	batch.op = VB_INFLATE;
+	batch.sg = sg;
+	batch.nr = nents;
+	if (!vb_channel_send(vb, &batch))
+		return -ENODEV;
+	vb_channel_pump(vb);
+	if (vb_channel_reap(vb))
+		vb_host_answered(vb);
+	wait_event_idle(vb->channel.wait, vb_batch_acknowledged(&batch));
+	return 0;
 }
 
 /**
@@ -186,10 +182,13 @@ void vb_channel_send(struct vb_device *vb, struct vb_batch *batch)
  */
 bool vb_channel_pump(struct vb_device *vb)
 {
-	bool deflate = vb_line_pump(vb, &vb->channel.line[VB_DEFLATE]);
-	bool inflate = vb_line_pump(vb, &vb->channel.line[VB_INFLATE]);
+	bool posted = false;
+	int i;
 
-	return deflate || inflate;
+	/* What deflates goes before what inflates. */
+	for (i = VB_NR_LINES - 1; i >= 0; i--)
+		posted |= vb_line_pump(vb, &vb->channel.line[i]);
+	return posted;
 }
 
 /**
@@ -204,11 +203,11 @@ bool vb_channel_reap(struct vb_device *vb)
 	struct vb_channel *channel = &vb->channel;
 	unsigned int acked = 0;
 	unsigned long flags;
-	int op;
+	int i;
 
 	spin_lock_irqsave(&channel->lock, flags);
-	for (op = 0; op < VB_NR_OPS; op++)
-		acked += vb_line_reap(channel, &channel->line[op]);
+	for (i = 0; i < VB_NR_LINES; i++)
+		acked += vb_line_reap(channel, &channel->line[i]);
 	if (acked)
 		channel->progress = jiffies;
 	spin_unlock_irqrestore(&channel->lock, flags);
@@ -297,8 +296,15 @@ bool vb_channel_busy(struct vb_device *vb)
  */
 bool vb_channel_broken(struct vb_device *vb)
 {
-	return virtqueue_is_broken(vb->channel.line[VB_INFLATE].vq) ||
-	       virtqueue_is_broken(vb->channel.line[VB_DEFLATE].vq);
+	struct virtqueue *vq;
+	int i;
+
+	for (i = 0; i < VB_NR_LINES; i++) {
+		vq = READ_ONCE(vb->channel.line[i].vq);
+		if (vq && virtqueue_is_broken(vq))
+			return true;
+	}
+	return false;
 }
 
 /**
@@ -361,6 +367,21 @@ static void vb_stats_callback(struct virtqueue *vq)
 		queue_work(vb->stats_wq, &vb->stats_work);
 }
 
+/* The host has a queue of its own for the feature, and none without it. */
+#define VB_ALWAYS	(-1)
+
+static const struct vb_queue_info {
+	struct virtqueue_info info;
+	int feature;
+} vb_queues[VB_NR_QUEUES] = {
+	[VB_QUEUE_INFLATE] = { { "inflate", vb_line_callback }, VB_ALWAYS },
+	[VB_QUEUE_DEFLATE] = { { "deflate", vb_line_callback }, VB_ALWAYS },
+	[VB_QUEUE_STATS] = { { "stats", vb_stats_callback },
+			     VIRTIO_BALLOON_F_STATS_VQ },
+	[VB_QUEUE_REPORT] = { { "report", vb_line_callback },
+			      VIRTIO_BALLOON_F_REPORTING },
+};
+
 /**
  * vb_channel_open() - find the device's queues
  * @vb: the device
@@ -372,71 +393,71 @@ static void vb_stats_callback(struct virtqueue *vq)
  */
 int vb_channel_open(struct vb_device *vb)
 {
-	struct virtqueue_info info[] = {
-		{ .name = "inflate", .callback = vb_line_callback },
-		{ .name = "deflate", .callback = vb_line_callback },
-		{ .name = "stats", .callback = vb_stats_callback },
-	};
-	bool stats = virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_STATS_VQ);
 	struct vb_channel *channel = &vb->channel;
-	struct virtqueue *vqs[ARRAY_SIZE(info)];
-	int rc;
+	struct virtqueue_info info[VB_NR_QUEUES];
+	struct virtqueue *found[VB_NR_QUEUES];
+	struct virtqueue *vq[VB_NR_QUEUES] = {};
+	unsigned int nr = 0;
+	int at[VB_NR_QUEUES];
+	int i, rc;
 
-	rc = vb_find_vqs(vb->vdev, stats ? 3 : 2, vqs, info);
+	for (i = 0; i < VB_NR_QUEUES; i++) {
+		if (vb_queues[i].feature != VB_ALWAYS &&
+		    !virtio_has_feature(vb->vdev, vb_queues[i].feature))
+			continue;
+		info[nr] = vb_queues[i].info;
+		at[nr++] = i;
+	}
+	rc = vb_find_vqs(vb->vdev, nr, found, info);
 	if (rc)
 		return rc;
+	while (nr--)
+		vq[at[nr]] = found[nr];
 
 	channel->foreign = virtio_legacy_is_little_endian() !=
 			   virtio_is_little_endian(vb->vdev);
-	channel->line[VB_INFLATE].vq = vqs[0];
-	channel->line[VB_DEFLATE].vq = vqs[1];
-	channel->stats_vq = stats ? vqs[2] : NULL;
+	/* Of the hosts only QEMU knows of poison, and QEMU reads on. */
+	channel->chains = vb_device_offers(vb->vdev,
+					   VIRTIO_BALLOON_F_PAGE_POISON);
+	channel->line[VB_INFLATE].vq = vq[VB_QUEUE_INFLATE];
+	channel->line[VB_DEFLATE].vq = vq[VB_QUEUE_DEFLATE];
+	channel->line[VB_LINE_RANGES].vq = vq[VB_QUEUE_REPORT];
+	channel->stats_vq = vq[VB_QUEUE_STATS];
 	channel->stats_posted = false;
 	return 0;
 }
 
-static void vb_line_close(struct vb_channel *channel, struct vb_line *line)
-{
-	struct vb_batch *batch, *next;
-	unsigned long flags;
-
-	spin_lock_irqsave(&channel->lock, flags);
-	while (virtqueue_detach_unused_buf(line->vq))
-		;
-	line->vq = NULL;
-	line->posted = 0;
-	list_splice_init(&line->sent, &line->unsent);
-	list_for_each_entry_safe(batch, next, &line->unsent, node) {
-		list_del_init(&batch->node);
-		vb_batch_unsent(channel, batch);
-		vb_batch_swap(channel, batch);
-		if (batch->kind == VB_KIND_ADVICE)
-			free_page((unsigned long)batch);
-	}
-	spin_unlock_irqrestore(&channel->lock, flags);
-}
-
 /**
- * vb_channel_close() - give up the queues of a device that has been reset
+ * vb_channel_abandon() - take everything back from a device that has been reset
  * @vb: the device
  *
  * Afterwards no batch is the channel's: advice is gone, acknowledged batches
- * are in no list, and VB_KIND_PAGES and VB_KIND_SINGLE are their owners'.
+ * are in no list, and all others are their owners'.
  *
- * Context: May sleep.  No callback, worker or migration runs any more.
+ * Context: Any.  No worker or migration runs any more.
  */
-void vb_channel_close(struct vb_device *vb)
+void vb_channel_abandon(struct vb_device *vb)
 {
 	struct vb_channel *channel = &vb->channel;
-	int op;
+	int i;
 
-	for (op = 0; op < VB_NR_OPS; op++)
-		vb_line_close(channel, &channel->line[op]);
+	for (i = 0; i < VB_NR_LINES; i++)
+		vb_line_close(channel, &channel->line[i]);
 	while (vb_channel_acked(vb))
 		;
 	if (channel->stats_vq)
 		virtqueue_detach_unused_buf(channel->stats_vq);
 	channel->stats_vq = NULL;
+}
+
+/**
+ * vb_channel_close() - give up the queues
+ * @vb: the device, its channel abandoned
+ *
+ * Context: May sleep.  Nobody sends any more.
+ */
+void vb_channel_close(struct vb_device *vb)
+{
 	vb->vdev->config->del_vqs(vb->vdev);
 }
 
@@ -450,20 +471,19 @@ void vb_channel_close(struct vb_device *vb)
 int vb_channel_init(struct vb_device *vb)
 {
 	struct vb_channel *channel = &vb->channel;
-	int op;
+	int rc = 0;
+	int i;
 
 	spin_lock_init(&channel->lock);
 	init_waitqueue_head(&channel->wait);
 	INIT_LIST_HEAD(&channel->acked);
 	atomic_set(&channel->releasing, 0);
-	for (op = 0; op < VB_NR_OPS; op++) {
-		INIT_LIST_HEAD(&channel->line[op].unsent);
-		INIT_LIST_HEAD(&channel->line[op].sent);
-	}
+	for (i = 0; i < VB_NR_LINES; i++)
+		rc |= vb_line_init(&channel->line[i], i != VB_LINE_RANGES);
 	BUILD_BUG_ON(sizeof(struct virtio_balloon_stat) != 10);
 	channel->stats = kcalloc(VB_STATS_MAX, sizeof(*channel->stats),
 				 GFP_KERNEL);
-	return channel->stats ? 0 : -ENOMEM;
+	return channel->stats && !rc ? 0 : -ENOMEM;
 }
 
 /**
@@ -472,5 +492,9 @@ int vb_channel_init(struct vb_device *vb)
  */
 void vb_channel_exit(struct vb_device *vb)
 {
+	int i;
+
+	for (i = 0; i < VB_NR_LINES; i++)
+		vb_line_exit(&vb->channel.line[i]);
 	kfree(vb->channel.stats);
 }

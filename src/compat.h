@@ -8,6 +8,7 @@
 #define VB_COMPAT_H
 
 #include <linux/gfp.h>
+#include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/virtio.h>
 #include <linux/virtio_config.h>
@@ -51,6 +52,49 @@
 #else
 #define VB_GFP_MOVABLE	GFP_HIGHUSER
 #endif
+
+/*
+ * Memory that the balloon takes is about to be discarded, and whoever gets it
+ * afterwards gets it zeroed; but under init_on_alloc the allocator zeroes it
+ * for us too.  __GFP_ZEROTAGS has it zeroed along with its memory tags, by a
+ * function that on a machine without tags does nothing.  Newer kernels ask
+ * that function whether it has, and zero.
+ */
+#if defined(VB_HAVE_VOID_TAG_CLEAR) && !defined(__HAVE_ARCH_TAG_CLEAR_HIGHPAGE)
+#define VB_GFP_UNTOUCHED	__GFP_ZEROTAGS
+#else
+#define VB_GFP_UNTOUCHED	((__force gfp_t)0)
+#endif
+
+/* Does the allocator write to pages that it hands out? */
+static inline bool vb_pages_come_touched(void)
+{
+	return !VB_GFP_UNTOUCHED && want_init_on_alloc(0) &&
+	       !want_init_on_free();
+}
+
+#ifdef VIRTIO_FEATURES_BITS
+static inline bool vb_device_offers(struct virtio_device *vdev, unsigned int bit)
+{
+	u64 features[VIRTIO_FEATURES_U64S];
+
+	virtio_get_features(vdev, features);
+	return virtio_features_test_bit(features, bit);
+}
+#else
+static inline bool vb_device_offers(struct virtio_device *vdev, unsigned int bit)
+{
+	return vdev->config->get_features(vdev) & BIT_ULL(bit);
+}
+#endif
+
+/* Balloon: in /proc/meminfo; the core counts single pages only. */
+static inline void vb_balloon_count(struct page *page, long pages)
+{
+#ifdef VB_HAVE_NR_BALLOON_PAGES
+	mod_node_page_state(page_pgdat(page), NR_BALLOON_PAGES, pages);
+#endif
+}
 
 #ifdef VB_HAVE_VIRTQUEUE_INFO
 #define vb_find_vqs(vdev, nr, vqs, info)	virtio_find_vqs(vdev, nr, vqs, info, NULL)

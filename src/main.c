@@ -40,6 +40,7 @@ static int vb_start(struct vb_device *vb)
 	rc = vb_oom_start(vb);
 	if (rc) {
 		virtio_reset_device(vb->vdev);
+		vb_channel_abandon(vb);
 		vb_channel_close(vb);
 		return rc;
 	}
@@ -65,6 +66,7 @@ static void vb_stop(struct vb_device *vb)
 	if (READ_ONCE(vb->stopping))
 		return;
 	WRITE_ONCE(vb->stopping, true);
+	wake_up(&vb->evict_wait);
 	vb_oom_stop(vb);
 	cancel_delayed_work_sync(&vb->work);
 	cancel_work_sync(&vb->stats_work);
@@ -76,6 +78,7 @@ static void vb_stop(struct vb_device *vb)
 	cancel_delayed_work_sync(&vb->work);
 	cancel_work_sync(&vb->stats_work);
 
+	vb_channel_abandon(vb);
 	vb_channel_close(vb);
 	vb_migrate_drop(vb);
 	vb_worker_empty(vb);
@@ -112,8 +115,10 @@ static struct vb_device *vb_alloc(struct virtio_device *vdev)
 	vb->state = VB_STOPPED;
 	vb->reboot_nb.notifier_call = vb_reboot_notify;
 	init_waitqueue_head(&vb->oom_wait);
+	init_waitqueue_head(&vb->evict_wait);
 	INIT_WORK(&vb->stats_work, vb_stats_work);
 	vb_store_init(&vb->store, !vb_deflates_on_oom(vb));
+	vb_engine_init(vb);
 	vb_reserve_init(vb);
 
 	/* Of its own: statistics do not wait for a worker short of memory. */
@@ -147,9 +152,12 @@ static int vb_probe(struct virtio_device *vdev)
 	rc = vb_sysfs_add(vb);
 	if (rc)
 		goto err_free;
-	rc = register_reboot_notifier(&vb->reboot_nb);
+	rc = vb_offline_init(vb);
 	if (rc)
 		goto err_sysfs;
+	rc = register_reboot_notifier(&vb->reboot_nb);
+	if (rc)
+		goto err_offline;
 	rc = vb_start(vb);
 	if (rc)
 		goto err_reboot;
@@ -157,6 +165,8 @@ static int vb_probe(struct virtio_device *vdev)
 
 err_reboot:
 	unregister_reboot_notifier(&vb->reboot_nb);
+err_offline:
+	vb_offline_exit(vb);
 err_sysfs:
 	vb_sysfs_remove(vb);
 err_free:
@@ -171,6 +181,7 @@ static void vb_remove(struct virtio_device *vdev)
 	unregister_reboot_notifier(&vb->reboot_nb);
 	vb_sysfs_remove(vb);
 	vb_stop(vb);
+	vb_offline_exit(vb);
 	vb_free(vb);
 }
 
@@ -201,12 +212,13 @@ static int vb_validate(struct virtio_device *vdev)
 
 /*
  * Every queue that is offered before the last one in use must be negotiated,
- * since hosts and drivers number them differently: statistics is the last.
+ * since hosts and drivers number them differently.
  */
 static const unsigned int vb_features[] = {
 	VIRTIO_BALLOON_F_MUST_TELL_HOST,
 	VIRTIO_BALLOON_F_STATS_VQ,
 	VIRTIO_BALLOON_F_DEFLATE_ON_OOM,
+	VIRTIO_BALLOON_F_REPORTING,
 };
 
 static const struct virtio_device_id vb_ids[] = {

@@ -12,11 +12,9 @@
 static void vb_single_set(struct vb_batch *batch, enum vb_op op,
 			  struct page *page)
 {
-	u32 pfn = page_to_pfn(page) * VB_PFNS_PER_PAGE;
-
 	batch->op = op;
-	for (batch->nr = 0; batch->nr < VB_PFNS_PER_PAGE; batch->nr++)
-		batch->pfn[batch->nr] = pfn + batch->nr;
+	batch->pfn[0] = page_to_pfn(page);
+	batch->nr = 1;
 }
 
 static void vb_single_send(struct vb_device *vb, struct vb_batch *batch,
@@ -208,8 +206,8 @@ int vb_migrate_init(struct vb_device *vb)
 	struct vb_migrator *migrator = &vb->migrator;
 
 	mutex_init(&migrator->lock);
-	migrator->inflate = vb_batch_alloc(VB_KIND_SINGLE, VB_PFNS_PER_PAGE);
-	migrator->deflate = vb_batch_alloc(VB_KIND_SINGLE, VB_PFNS_PER_PAGE);
+	migrator->inflate = vb_batch_alloc(VB_KIND_SINGLE, 1);
+	migrator->deflate = vb_batch_alloc(VB_KIND_SINGLE, 1);
 	if (!migrator->inflate || !migrator->deflate)
 		return -ENOMEM;
 	vb->store.balloon.migratepage = vb_migrate_page;

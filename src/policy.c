@@ -5,6 +5,8 @@
 #define VB_SHORT_FIRST_MS	1000
 #define VB_OOM_FIRST_MS		16000
 #define VB_PAUSE_LAST_MS	64000
+/* One exchange after the other: 2 MiB each, 20 MiB a second. */
+#define VB_EXCHANGE_MS		100
 
 /*
  * An inflation leaves 1/64 of the guest's memory available, at least 16 MiB:
@@ -30,6 +32,11 @@ static u64 vb_min(u64 a, u64 b)
 static u64 vb_less(u64 a, u64 b)
 {
 	return a > b ? a - b : 0;
+}
+
+static u64 vb_later(u64 now, u64 pause)
+{
+	return now + vb_min(pause, VB_TIME_MAX - now);
 }
 
 static u64 vb_share(u64 total, unsigned int share, u64 least)
@@ -84,7 +91,7 @@ void vb_policy_short(struct vb_policy *policy, enum vb_limit why, u64 now)
 		policy->pause = VB_OOM_FIRST_MS;
 	if (policy->pause > VB_PAUSE_LAST_MS)
 		policy->pause = VB_PAUSE_LAST_MS;
-	policy->retry_at = now + vb_min(policy->pause, VB_TIME_MAX - now);
+	policy->retry_at = vb_later(now, policy->pause);
 	if (!oom)
 		policy->why = why;
 }
@@ -108,6 +115,53 @@ void vb_policy_fed(struct vb_policy *policy)
 		vb_policy_forget(policy);
 }
 
+/**
+ * vb_policy_exchanged() - an exchange was tried
+ * @policy: the policy
+ * @done: there was a free block
+ * @now: time in ms
+ *
+ * The next one is due soon, or after a pause that doubles.
+ */
+void vb_policy_exchanged(struct vb_policy *policy, bool done, u64 now)
+{
+	if (done)
+		policy->exchange_pause = 0;
+	else if (policy->exchange_pause)
+		policy->exchange_pause = vb_min(policy->exchange_pause * 2,
+						VB_PAUSE_LAST_MS);
+	else
+		policy->exchange_pause = VB_SHORT_FIRST_MS;
+	policy->exchange_at = vb_later(now, done ? VB_EXCHANGE_MS :
+					    policy->exchange_pause);
+}
+
+/*
+ * The balloon rests, and what it holds in single pages would be better held as
+ * blocks: the guest's memory was fragmented once and may not be any more.
+ */
+static void vb_policy_exchange(struct vb_policy *policy,
+			       const struct vb_view *view,
+			       struct vb_goal *goal)
+{
+	u64 most = vb_less(view->total, view->reserve);
+	u64 room = vb_less(vb_less(view->available, view->floor),
+			   view->floor / VB_ROOM_SHARE);
+	bool fits;
+
+	if (view->held != view->target || !view->block ||
+	    view->singles < view->block)
+		return;
+	fits = vb_less(most, view->held) >= view->block && room >= view->block;
+	if (policy->exchange_at <= view->now && !fits)
+		vb_policy_exchanged(policy, false, view->now);
+	goal->delay = vb_less(policy->exchange_at, view->now);
+	if (goal->delay || !fits)
+		return;
+	goal->step = vb_min(view->block, VB_STEP_MAX);
+	goal->exchange = true;
+}
+
 /*
  * A new target is a new question: ask the guest at once.  But a host that
  * asks for more, soon after the guest ran out of memory, has to wait; only a
@@ -119,8 +173,11 @@ static void vb_policy_retarget(struct vb_policy *policy,
 	bool changed = view->target != policy->target;
 
 	policy->target = view->target;
-	if (changed)
+	if (changed) {
 		vb_policy_fed(policy);
+		policy->exchange_pause = 0;
+		policy->exchange_at = vb_later(view->now, VB_SHORT_FIRST_MS);
+	}
 	if (view->target <= view->held &&
 	    (changed || policy->retry_at <= view->now))
 		vb_policy_forget(policy);
@@ -158,6 +215,7 @@ struct vb_goal vb_policy_goal(struct vb_policy *policy,
 			/* The guest may get more memory, which is no event. */
 			goal.delay = VB_PAUSE_LAST_MS;
 		}
+		vb_policy_exchange(policy, view, &goal);
 		return goal;
 	}
 	if (room < vb_min(wanted, view->floor / VB_ROOM_SHARE))

@@ -34,6 +34,8 @@ enum vb_limit {
  * @available: pages that the guest could allocate without swapping
  * @reserve: pages that the guest keeps whatever the host wants
  * @floor: pages that an inflation leaves available
+ * @singles: pages in the balloon that are not in blocks
+ * @block: pages in a block
  *
  * All pages are guest pages (PAGE_SIZE).
  */
@@ -45,6 +47,8 @@ struct vb_view {
 	u64 available;
 	u64 reserve;
 	u64 floor;
+	u64 singles;
+	u64 block;
 };
 
 /**
@@ -54,31 +58,38 @@ struct vb_view {
  * @pause: the last pause after a shortage, in ms; 0 for none
  * @why: the reason for @retry_at, or VB_LIMIT_NONE; OOM stays until the target
  *       is reached
+ * @exchange_at: no exchange before this time, in ms
+ * @exchange_pause: the last pause after one that failed, in ms; 0 for none
  */
 struct vb_policy {
 	u64 target;
 	u64 retry_at;
 	u64 pause;
 	enum vb_limit why;
+	u64 exchange_at;
+	u64 exchange_pause;
 };
 
 /**
  * struct vb_goal - what to do next
  * @step: pages to inflate (above 0) or to deflate (below 0)
- * @delay: when @step is 0 and the target is not reached: ms until it is worth
- *         asking again, 0 for "not before something changes"
+ * @delay: when @step is 0: ms until it is worth asking again, 0 for "not before
+ *         something changes"
  * @limited_by: what keeps the balloon from its target
+ * @exchange: @step is a block, for which as many single pages shall leave
  */
 struct vb_goal {
 	s64 step;
 	u32 delay;
 	enum vb_limit limited_by;
+	bool exchange;
 };
 
 struct vb_goal vb_policy_goal(struct vb_policy *policy,
 			      const struct vb_view *view);
 void vb_policy_short(struct vb_policy *policy, enum vb_limit why, u64 now);
 void vb_policy_fed(struct vb_policy *policy);
+void vb_policy_exchanged(struct vb_policy *policy, bool done, u64 now);
 u64 vb_policy_reserve(u64 total, unsigned int page_shift);
 u64 vb_policy_floor(u64 total, unsigned int page_shift);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What is in the balloon: the only user of struct page.
+ * What is in the balloon: single pages here, blocks in block.c.
  *
  * A page comes in by prepare, is told to the host, and is committed when the
  * host has acknowledged it, or aborted when it never was told.  It goes out by
@@ -17,20 +17,17 @@
  * Movable, so that ballooned memory does not stand in anybody's way; gentle:
  * one round of reclaim, never the reserves, never the OOM killer.
  */
-#define VB_GFP	(VB_GFP_MOVABLE | __GFP_NOMEMALLOC | __GFP_NORETRY | __GFP_NOWARN)
+#define VB_GFP	(VB_GFP_MOVABLE | __GFP_NOMEMALLOC | __GFP_NORETRY | \
+		 __GFP_NOWARN | VB_GFP_UNTOUCHED)
 
 static struct page *vb_batch_page(const struct vb_batch *batch, unsigned int i)
 {
-	return pfn_to_page(batch->pfn[i] / VB_PFNS_PER_PAGE);
+	return pfn_to_page(batch->pfn[i]);
 }
 
 static void vb_batch_add(struct vb_batch *batch, struct page *page)
 {
-	u32 pfn = page_to_pfn(page) * VB_PFNS_PER_PAGE;
-	unsigned int i;
-
-	for (i = 0; i < VB_PFNS_PER_PAGE; i++)
-		batch->pfn[batch->nr++] = pfn + i;
+	batch->pfn[batch->nr++] = page_to_pfn(page);
 }
 
 /* PFNs on the wire have 32 bits: 16 TiB. */
@@ -47,6 +44,8 @@ static bool vb_page_tellable(struct page *page)
 void vb_store_init(struct vb_store *store, bool adjust)
 {
 	vb_balloon_init(&store->balloon, adjust);
+	spin_lock_init(&store->lock);
+	INIT_LIST_HEAD(&store->blocks);
 	atomic_long_set(&store->held, 0);
 	store->adjust = adjust;
 }
@@ -63,7 +62,21 @@ unsigned long vb_store_held(struct vb_store *store)
 }
 
 /**
- * vb_store_prepare() - allocate pages for the balloon
+ * vb_store_singles() - single pages in the balloon
+ * @store: the store
+ *
+ * Return: guest pages.
+ */
+unsigned long vb_store_singles(struct vb_store *store)
+{
+	long blocks = READ_ONCE(store->nr_blocks) * VB_BLOCK_PAGES;
+
+	/* A block may be on its way between two looks. */
+	return max_t(long, vb_store_held(store) - blocks, 0);
+}
+
+/**
+ * vb_store_prepare() - allocate single pages for the balloon
  * @store: the store
  * @batch: an empty batch; gets the pages, sorted
  * @nr: guest pages wanted
@@ -78,8 +91,9 @@ void vb_store_prepare(struct vb_store *store, struct vb_batch *batch,
 {
 	unsigned long want, got, i;
 
-	nr = min_t(unsigned long, nr, batch->capacity / VB_PFNS_PER_PAGE);
+	nr = min_t(unsigned long, nr, batch->capacity);
 	batch->nr = 0;
+	batch->order = 0;
 	while (nr) {
 		want = min_t(unsigned long, nr, ARRAY_SIZE(store->scratch));
 		got = alloc_pages_bulk(VB_GFP, want, store->scratch);
@@ -108,7 +122,9 @@ void vb_store_abort(struct vb_batch *batch)
 {
 	unsigned int i;
 
-	for (i = 0; i < batch->nr; i += VB_PFNS_PER_PAGE)
+	if (batch->order)
+		return vb_block_abort(batch);
+	for (i = 0; i < batch->nr; i++)
 		__free_page(vb_batch_page(batch, i));
 	batch->nr = 0;
 }
@@ -128,11 +144,13 @@ void vb_store_commit(struct vb_store *store, struct vb_batch *batch)
 	struct page *page;
 
 	/* Before any of them can leave again. */
-	atomic_long_add(batch->nr / VB_PFNS_PER_PAGE, &store->held);
+	atomic_long_add(vb_batch_pages(batch), &store->held);
+	if (batch->order)
+		return vb_block_commit(store, batch);
 	/* The core holds a lock with interrupts off: not for all at once. */
 	while (i < batch->nr) {
 		end = min(batch->nr, end + VB_BUF_PFNS);
-		for (; i < end; i += VB_PFNS_PER_PAGE) {
+		for (; i < end; i++) {
 			page = vb_batch_page(batch, i);
 			list_add_tail(&page->lru, &pages);
 			if (store->adjust)
@@ -169,24 +187,35 @@ static unsigned long vb_store_dequeue(struct vb_store *store,
 	return nr;
 }
 
-/**
- * vb_store_take() - take pages out that the host must hear of first
- * @store: the store
- * @batch: an empty batch; gets the pages
- * @nr: guest pages wanted
+/*
+ * Single pages leave first: they are the tail, and blocks are worth more in
+ * the balloon.  But no block is left over that could leave as a whole, so @nr
+ * is made up of single pages and whole blocks; a block is broken up when that
+ * is not to be had otherwise.
  *
- * May find fewer, or none, while pages are isolated for a migration.
- *
- * Context: Any process context.  Allocates nothing.
+ * Return: single pages to take; none means blocks.
  */
-void vb_store_take(struct vb_store *store, struct vb_batch *batch,
-		   unsigned long nr)
+static unsigned long vb_store_tail(struct vb_store *store, unsigned long nr)
+{
+	unsigned long odd = nr % VB_BLOCK_PAGES;
+
+	if (vb_store_singles(store) < odd)
+		vb_block_break(store);
+	if (vb_store_singles(store) <= odd)
+		return odd;
+	return min(nr, odd + round_down(vb_store_singles(store) - odd,
+					VB_BLOCK_PAGES));
+}
+
+static void vb_single_take(struct vb_store *store, struct vb_batch *batch,
+			   unsigned long nr)
 {
 	struct page *page, *next;
 	LIST_HEAD(pages);
 
-	nr = min_t(unsigned long, nr, batch->capacity / VB_PFNS_PER_PAGE);
+	batch->order = 0;
 	batch->nr = 0;
+	nr = min_t(unsigned long, nr, batch->capacity);
 	while (nr && vb_store_dequeue(store, &pages, nr)) {
 		list_for_each_entry_safe(page, next, &pages, lru) {
 			list_del(&page->lru);
@@ -196,30 +225,36 @@ void vb_store_take(struct vb_store *store, struct vb_batch *batch,
 	}
 }
 
-#define VB_ADVICE_PFNS	((PAGE_SIZE - sizeof(struct vb_batch)) / sizeof(u32))
-
 /**
- * vb_store_release() - give pages back to the guest at once
+ * vb_store_take() - take pages out that the host must hear of first
  * @store: the store
- * @nr: guest pages wanted; one call gives about a thousand at the most
- * @advice: gets the batch that tells the host, NULL if there were no pages
+ * @batch: an empty batch; gets the pages
+ * @nr: guest pages wanted, no more than the store holds
  *
- * The first page that leaves the balloon carries the PFNs of all, its own
- * included, so that nothing is allocated.  The channel frees it when the host
- * has read it.
+ * May find fewer, or none, while pages are isolated for a migration.
  *
- * Context: Any process context, also when memory has run out.
- * Return: guest pages that left the balloon.
+ * Context: Any process context.  Allocates nothing.
  */
-unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
-			       struct vb_batch **advice)
+void vb_store_take(struct vb_store *store, struct vb_batch *batch,
+		   unsigned long nr)
+{
+	vb_single_take(store, batch, vb_store_tail(store, nr));
+	if (!batch->nr)
+		vb_block_take(store, batch, nr / VB_BLOCK_PAGES, NULL);
+}
+
+#define VB_ADVICE_PAGES	((PAGE_SIZE - sizeof(struct vb_batch)) / sizeof(u32))
+
+/* The first page that leaves carries the page frames of all, its own too. */
+static unsigned long vb_single_release(struct vb_store *store, unsigned long nr,
+				       struct vb_batch **advice)
 {
 	struct vb_batch *batch = NULL;
 	unsigned long released = 0;
 	struct page *page, *next;
 	LIST_HEAD(pages);
 
-	nr = min_t(unsigned long, nr, VB_ADVICE_PFNS / VB_PFNS_PER_PAGE);
+	nr = min_t(unsigned long, nr, VB_ADVICE_PAGES);
 	while (released < nr && vb_store_dequeue(store, &pages, nr - released)) {
 		list_for_each_entry_safe(page, next, &pages, lru) {
 			list_del(&page->lru);
@@ -230,7 +265,7 @@ unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
 				continue;
 			}
 			batch = page_address(page);
-			vb_batch_init(batch, VB_KIND_ADVICE, VB_ADVICE_PFNS,
+			vb_batch_init(batch, VB_KIND_ADVICE, VB_ADVICE_PAGES,
 				      (u32 *)(batch + 1));
 			batch->op = VB_DEFLATE;
 			vb_batch_add(batch, page);
@@ -238,6 +273,30 @@ unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
 	}
 	*advice = batch;
 	return released;
+}
+
+/**
+ * vb_store_release() - give pages back to the guest at once
+ * @store: the store
+ * @nr: guest pages wanted, no more than the store holds; one call gives a part
+ * @advice: gets the batch that tells the host, or NULL if there is nothing to
+ *          tell
+ *
+ * The advice lives in a page that leaves the balloon, so that nothing is
+ * allocated.  The channel frees it when the host has read it.
+ *
+ * Context: Any process context, also when memory has run out.
+ * Return: guest pages that left the balloon.
+ */
+unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
+			       struct vb_batch **advice)
+{
+	unsigned long released;
+
+	released = vb_single_release(store, vb_store_tail(store, nr), advice);
+	if (released)
+		return released;
+	return vb_block_release(store, nr / VB_BLOCK_PAGES, NULL, advice);
 }
 
 /**
@@ -252,9 +311,13 @@ unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
 void vb_store_empty(struct vb_store *store)
 {
 	unsigned long late = jiffies + 10 * HZ;
+	struct vb_batch *advice;
 	struct page *page, *next;
 	LIST_HEAD(pages);
 
+	store->advise = false;
+	while (vb_block_release(store, ULONG_MAX, NULL, &advice))
+		cond_resched();
 	while (vb_store_held(store)) {
 		if (vb_store_dequeue(store, &pages, VB_BUF_PFNS)) {
 			late = jiffies + 10 * HZ;

@@ -49,6 +49,19 @@ static ssize_t actual_bytes_show(struct kobject *dir,
 	return vb_emit_pages(buf, vb_store_held(&vb_of(dir)->store));
 }
 
+static ssize_t block_bytes_show(struct kobject *dir,
+				struct kobj_attribute *attr, char *buf)
+{
+	return vb_emit_pages(buf, READ_ONCE(vb_of(dir)->store.nr_blocks) *
+			     VB_BLOCK_PAGES);
+}
+
+static ssize_t engine_show(struct kobject *dir, struct kobj_attribute *attr,
+			   char *buf)
+{
+	return sysfs_emit(buf, "%s\n", vb_engine_name(vb_of(dir)->engine));
+}
+
 static ssize_t reserve_bytes_show(struct kobject *dir,
 				  struct kobj_attribute *attr, char *buf)
 {
@@ -80,6 +93,8 @@ static ssize_t limited_by_show(struct kobject *dir,
 
 static struct kobj_attribute vb_target_bytes = __ATTR_RO(target_bytes);
 static struct kobj_attribute vb_actual_bytes = __ATTR_RO(actual_bytes);
+static struct kobj_attribute vb_block_bytes = __ATTR_RO(block_bytes);
+static struct kobj_attribute vb_engine_attr = __ATTR_RO(engine);
 static struct kobj_attribute vb_reserve_bytes = __ATTR_RW(reserve_bytes);
 static struct kobj_attribute vb_state_attr = __ATTR_RO(state);
 static struct kobj_attribute vb_limited_by = __ATTR_RO(limited_by);
@@ -87,6 +102,8 @@ static struct kobj_attribute vb_limited_by = __ATTR_RO(limited_by);
 static struct attribute *vb_attrs[] = {
 	&vb_target_bytes.attr,
 	&vb_actual_bytes.attr,
+	&vb_block_bytes.attr,
+	&vb_engine_attr.attr,
 	&vb_reserve_bytes.attr,
 	&vb_state_attr.attr,
 	&vb_limited_by.attr,
@@ -108,6 +125,7 @@ static struct kobj_attribute vb_counters[VB_NR_COUNTERS] = {
 	VB_COUNTER_ATTR(VB_INFLATED, inflated_pages),
 	VB_COUNTER_ATTR(VB_DEFLATED, deflated_pages),
 	VB_COUNTER_ATTR(VB_MIGRATED, migrated_pages),
+	VB_COUNTER_ATTR(VB_EXCHANGED, exchanged_pages),
 	VB_COUNTER_ATTR(VB_OOM_PAGES, oom_pages),
 	VB_COUNTER_ATTR(VB_SHORTAGES, shortages),
 	VB_COUNTER_ATTR(VB_KICKS, notifications),

@@ -9,6 +9,7 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
+#include <linux/scatterlist.h>
 #include <linux/spinlock.h>
 #include <linux/virtio.h>
 #include <linux/wait.h>
@@ -20,15 +21,24 @@
 /* Balloon pages (the 4 KiB of the wire) in one guest page. */
 #define VB_PFNS_PER_PAGE	(1U << (PAGE_SHIFT - VIRTIO_BALLOON_PFN_SHIFT))
 
+/* A block: 2 MiB, what hosts use as a huge page. */
+#define VB_BLOCK_ORDER		(21 - PAGE_SHIFT)
+#define VB_BLOCK_PAGES		BIT(VB_BLOCK_ORDER)
+
 /* Some hosts drop a descriptor of more than 1,024 bytes. */
 #define VB_BUF_PFNS		256U
-/* Host work between two notifications: 8 MiB, a few ms of its main loop. */
-#define VB_BATCH_BUFS		8U
-#define VB_BATCH_PFNS		(VB_BATCH_BUFS * VB_BUF_PFNS)
-/* Batches: 32 MiB on their way into the balloon at the most. */
+/* Most PFNs in one element: a block, in two descriptors. */
+#define VB_WIRE_PFNS		(2 * VB_BUF_PFNS)
+/* PFNs between two notifications: 8 MiB, a few ms of the host's main loop. */
+#define VB_BATCH_PFNS		2048U
+/* Most blocks in a batch of ranges: 32 MiB. */
+#define VB_BATCH_BLOCKS		16U
+/* Batches: 128 MiB on their way into the balloon at the most. */
 #define VB_NR_BATCHES		4U
-/* Buffers before the host on one queue at the most: 64 MiB of pages. */
-#define VB_INFLIGHT_BUFS	64U
+/* Most elements before the host on one queue: 128 MiB of blocks. */
+#define VB_INFLIGHT		64U
+/* Most ranges in one element: the smallest ring of the hosts we know. */
+#define VB_MAX_RANGES		32U
 
 /* The host gets this long before it counts as silent. */
 #define VB_SILENT_AFTER		(5 * HZ)
@@ -53,26 +63,52 @@ enum vb_op {
  * @VB_KIND_ADVICE: its pages are in use again; it lives in a page of its own,
  *                  which is freed
  * @VB_KIND_SINGLE: a page migration waits for it
+ * @VB_KIND_REPORT: free page reporting waits for it
  */
 enum vb_kind {
 	VB_KIND_PAGES,
 	VB_KIND_ADVICE,
 	VB_KIND_SINGLE,
+	VB_KIND_REPORT,
 };
 
 /**
- * struct vb_batch - PFNs that travel together
+ * enum vb_engine - how blocks travel
+ * @VB_ENGINE_AUTO: as ranges where that can be; as a choice only
+ * @VB_ENGINE_PFN: as PFNs on the inflate queue
+ * @VB_ENGINE_RANGE: as ranges on the reporting queue
+ */
+enum vb_engine {
+	VB_ENGINE_AUTO,
+	VB_ENGINE_PFN,
+	VB_ENGINE_RANGE,
+};
+
+/**
+ * struct vb_range - page frames
+ * @start: the first
+ * @end: the first behind the last
+ */
+struct vb_range {
+	unsigned long start;
+	unsigned long end;
+};
+
+/**
+ * struct vb_batch - runs of pages that travel together
  * @node: in one list: idle (worker), or unsent, sent, acknowledged (channel lock)
  * @op: inflate or deflate; set before it is sent
  * @kind: who waits for it; set when it is made
- * @capacity: PFNs that fit; constant
- * @nr: PFNs in it; set before it is sent
- * @posted: buffers handed to the host; channel lock
- * @acked: buffers that came back; channel lock
- * @acknowledged: all buffers came back; written under the channel lock, with
- *                release semantics after everything else
- * @pfn: balloon PFNs (4 KiB units) in CPU byte order, but in the device's while
- *       the batch is sent; owned by who holds the batch
+ * @order: log2 of the guest pages in a run: 0, or VB_BLOCK_ORDER
+ * @capacity: runs that fit; constant
+ * @nr: runs in it; set before it is sent
+ * @posted: what was handed to the host, in the line's unit; channel lock
+ * @flying: elements that the host has; channel lock
+ * @acknowledged: all came back; written under the channel lock, with release
+ *                semantics after everything else
+ * @pfn: the first page frame of each run, in guest pages; owned by who holds
+ *       the batch
+ * @sg: the ranges of a VB_KIND_REPORT, which has no @pfn
  *
  * The store fills it, the channel carries it; neither knows the other.
  */
@@ -80,12 +116,14 @@ struct vb_batch {
 	struct list_head node;
 	enum vb_op op;
 	enum vb_kind kind;
+	unsigned int order;
 	unsigned int capacity;
 	unsigned int nr;
 	unsigned int posted;
-	unsigned int acked;
+	unsigned int flying;
 	bool acknowledged;
 	u32 *pfn;
+	struct scatterlist *sg;
 };
 
 /**
@@ -93,10 +131,11 @@ struct vb_batch {
  * @VB_INFLATED: guest pages that entered the balloon
  * @VB_DEFLATED: guest pages that left it
  * @VB_MIGRATED: pages exchanged for others (compaction, offlining)
+ * @VB_EXCHANGED: single pages that made way for a block
  * @VB_OOM_PAGES: guest pages given back because memory had run out
  * @VB_SHORTAGES: times the guest could not give a page
  * @VB_KICKS: notifications sent to the host about pages
- * @VB_BUFFERS: buffers of PFNs acknowledged by the host
+ * @VB_BUFFERS: elements acknowledged by the host
  * @VB_ACTUAL_WRITES: writes of `actual`
  * @VB_STATS_SENT: statistics handed to the host
  * @VB_SILENCES: times the host fell silent
@@ -106,6 +145,7 @@ enum vb_counter {
 	VB_INFLATED,
 	VB_DEFLATED,
 	VB_MIGRATED,
+	VB_EXCHANGED,
 	VB_OOM_PAGES,
 	VB_SHORTAGES,
 	VB_KICKS,
@@ -137,41 +177,85 @@ enum vb_state {
 };
 
 /**
- * struct vb_line - one of the two PFN queues
- * @vq: the virtqueue; NULL while there is none
- * @unsent: batches that still have buffers to post, oldest first
- * @sent: batches with all buffers posted and some not acknowledged
- * @posted: buffers before the host
+ * enum vb_queue - the device's queues, in their order (virtio 1.3, 5.5.2)
+ * @VB_QUEUE_INFLATE: PFNs of pages that enter the balloon
+ * @VB_QUEUE_DEFLATE: PFNs of pages that leave it
+ * @VB_QUEUE_STATS: statistics
+ * @VB_QUEUE_REPORT: ranges of free pages
+ * @VB_NR_QUEUES: how many there are
  *
- * All but @vq are guarded by the channel lock.
+ * Each of the queues that were negotiated has the next number.
+ */
+enum vb_queue {
+	VB_QUEUE_INFLATE,
+	VB_QUEUE_DEFLATE,
+	VB_QUEUE_STATS,
+	VB_QUEUE_REPORT,
+	VB_NR_QUEUES,
+};
+
+/**
+ * struct vb_wire - an element of a queue, with what the host reads
+ * @node: in the line's idle ones
+ * @batch: the batch that it is a part of
+ * @pfn: room for VB_WIRE_PFNS, in the device's byte order; NULL for ranges
+ *
+ * Belongs to the host between post and reap, else to the channel lock.
+ */
+struct vb_wire {
+	struct list_head node;
+	struct vb_batch *batch;
+	u32 *pfn;
+};
+
+/**
+ * struct vb_line - a queue on which batches travel
+ * @vq: the virtqueue; NULL while there is none
+ * @unsent: batches of which something is still to be posted, oldest first
+ * @sent: batches that are posted and not acknowledged
+ * @idle: elements that the host does not have
+ * @posted: elements that it has
+ * @wire: all elements; constant
+ *
+ * All is guarded by the channel lock.
  */
 struct vb_line {
 	struct virtqueue *vq;
 	struct list_head unsent;
 	struct list_head sent;
+	struct list_head idle;
 	unsigned int posted;
+	struct vb_wire wire[VB_INFLIGHT];
 };
+
+/* The lines: one for each operation with PFNs, and one for ranges. */
+#define VB_LINE_RANGES	VB_NR_OPS
+#define VB_NR_LINES	(VB_NR_OPS + 1)
 
 /**
  * struct vb_channel - how memory travels
  * @lock: guards the queues, the lines, @acked and @progress; taken in
  *        interrupts; innermost
- * @line: the inflate and the deflate queue
+ * @line: the inflate, the deflate and the reporting queue
+ * @sg: ranges while they are posted; channel lock
  * @stats_vq: the statistics queue, or NULL
  * @stats: its buffer; owned by the host while @stats_posted
  * @stats_posted: the host has the buffer; only the statistics work looks
  * @acked: VB_KIND_PAGES batches that the host has acknowledged
  * @pending: batches sent and not acknowledged, by operation
- * @owed: those of them that are not VB_KIND_SINGLE: the worker's
+ * @owed: those of them that the worker waits for
  * @releasing: callers between taking pages out and sending the advice; atomic
  * @progress: jiffies of the last acknowledgment, or of the first post after
  *            none was outstanding
  * @foreign: the device's byte order is not the CPU's
- * @wait: woken when a VB_KIND_SINGLE batch is acknowledged or the driver stops
+ * @chains: the host reads all descriptors of an element of PFNs
+ * @wait: woken when a batch is acknowledged that somebody sleeps for, and when
+ *        the driver stops
  */
 struct vb_channel {
 	spinlock_t lock;	/* queues, lines, acked, progress */
-	struct vb_line line[VB_NR_OPS];
+	struct vb_line line[VB_NR_LINES];
+	struct scatterlist sg[VB_MAX_RANGES];
 	struct virtqueue *stats_vq;
 	struct virtio_balloon_stat *stats;
 	bool stats_posted;
@@ -181,21 +265,32 @@ struct vb_channel {
 	atomic_t releasing;
 	unsigned long progress;
 	bool foreign;
+	bool chains;
 	wait_queue_head_t wait;
 };
 
 /**
  * struct vb_store - what is in the balloon
- * @balloon: the kernel's balloon core: the list of pages, with a lock inside
- * @held: pages on that list or isolated from it for a migration
+ * @balloon: the kernel's balloon core: the list of single pages, with a lock
+ *           inside
+ * @lock: guards @blocks
+ * @blocks: the blocks, by their first pages
+ * @nr_blocks: how many; written under @lock
+ * @held: pages in the balloon: in blocks, on the core's list, or isolated from
+ *        that for a migration
  * @adjust: MemTotal shrinks by what is ballooned; constant while bound
+ * @advise: blocks that leave are told to the host; constant while bound
  * @scratch: for bulk allocation, all NULL in between; worker only
  * @sorted: for sorting a batch; worker only
  */
 struct vb_store {
 	struct balloon_dev_info balloon;
+	spinlock_t lock;	/* blocks */
+	struct list_head blocks;
+	unsigned long nr_blocks;
 	atomic_long_t held;
 	bool adjust;
+	bool advise;
 	struct page *scratch[VB_BUF_PFNS];
 	u32 sorted[VB_BATCH_PFNS];
 };
@@ -228,11 +323,15 @@ struct vb_migrator {
  * @store: what is in the balloon
  * @migrator: page migration
  * @policy: how much; worker only
+ * @engine: how blocks travel: PFN or RANGE; constant while bound
+ * @block_batch: blocks that a batch takes; constant while bound
  * @batches: all VB_KIND_PAGES batches; constant
  * @idle: those that are not on their way; worker only
  * @moving: guest pages in VB_KIND_PAGES batches on their way, by operation;
  *          written by the worker
  * @pending: VB_PENDING_* bits, events for the worker
+ * @exchanging: the balloon rests, but for a block that takes the place of
+ *              single pages; worker only
  * @awaits: the worker has an interest in what the host answers; written by the
  *          worker
  * @stopping: no new work; set before the queues go away
@@ -250,6 +349,10 @@ struct vb_migrator {
  * @oom_wanted: pages that an OOM notifier waits for, under MUST_TELL_HOST
  * @oom_given: pages that the worker has given for that, ever
  * @oom_wait: woken when @oom_given grows
+ * @memory_nb: memory that goes offline
+ * @evict: page frames that no block may stay in, empty for none; under
+ *         @evict_wait's lock
+ * @evict_wait: woken when the worker has evicted some
  * @reboot_nb: shutdown, reboot and kexec
  * @dir: sysfs folder
  */
@@ -264,12 +367,15 @@ struct vb_device {
 	struct vb_store store;
 	struct vb_migrator migrator;
 	struct vb_policy policy;
+	enum vb_engine engine;
+	unsigned int block_batch;
 
 	struct vb_batch *batches[VB_NR_BATCHES];
 	struct list_head idle;
 	unsigned long moving[VB_NR_OPS];
 
 	unsigned long pending;
+	bool exchanging;
 	bool awaits;
 	bool stopping;
 
@@ -286,6 +392,9 @@ struct vb_device {
 	atomic_long_t oom_wanted;
 	atomic_long_t oom_given;
 	wait_queue_head_t oom_wait;
+	struct notifier_block memory_nb;
+	struct vb_range evict;
+	wait_queue_head_t evict_wait;
 	struct notifier_block reboot_nb;
 	struct kobject *dir;
 };
@@ -320,6 +429,14 @@ void vb_read_target(struct vb_device *vb);
 void vb_write_actual(struct vb_device *vb, u32 actual);
 unsigned long vb_release(struct vb_device *vb, unsigned long nr);
 
+/* state.c */
+void vb_state_set(struct vb_device *vb, enum vb_state state,
+		  enum vb_limit limit);
+
+/* engine.c */
+void vb_engine_init(struct vb_device *vb);
+const char *vb_engine_name(enum vb_engine engine);
+
 /* reserve.c */
 void vb_reserve_init(struct vb_device *vb);
 u64 vb_total_pages(struct vb_device *vb);
@@ -330,19 +447,41 @@ int vb_set_reserve(struct vb_device *vb, const char *text);
 int vb_oom_start(struct vb_device *vb);
 void vb_oom_stop(struct vb_device *vb);
 
+/* offline.c */
+int vb_offline_init(struct vb_device *vb);
+void vb_offline_exit(struct vb_device *vb);
+bool vb_offline_range(struct vb_device *vb, struct vb_range *range);
+void vb_offline_done(struct vb_device *vb);
+
 /* batch.c */
 struct vb_batch *vb_batch_alloc(enum vb_kind kind, unsigned int capacity);
 void vb_batch_free(struct vb_batch *batch);
 void vb_batch_init(struct vb_batch *batch, enum vb_kind kind,
 		   unsigned int capacity, u32 *pfn);
+unsigned long vb_batch_pages(const struct vb_batch *batch);
+bool vb_batch_overlaps(const struct vb_batch *batch,
+		       const struct vb_range *range);
 bool vb_batch_acknowledged(const struct vb_batch *batch);
+
+/* line.c */
+int vb_line_init(struct vb_line *line, bool pfns);
+void vb_line_exit(struct vb_line *line);
+bool vb_line_pump(struct vb_device *vb, struct vb_line *line);
+unsigned int vb_line_reap(struct vb_channel *channel, struct vb_line *line);
+void vb_line_close(struct vb_channel *channel, struct vb_line *line);
 
 /* channel.c */
 int vb_channel_init(struct vb_device *vb);
 void vb_channel_exit(struct vb_device *vb);
 int vb_channel_open(struct vb_device *vb);
+void vb_channel_abandon(struct vb_device *vb);
 void vb_channel_close(struct vb_device *vb);
-void vb_channel_send(struct vb_device *vb, struct vb_batch *batch);
+bool vb_channel_send(struct vb_device *vb, struct vb_batch *batch);
+int vb_channel_report(struct vb_device *vb, struct scatterlist *sg,
+		      unsigned int nents);
+void vb_channel_finish(struct vb_channel *channel, struct vb_batch *batch);
+void vb_channel_drop(struct vb_channel *channel, struct vb_batch *batch);
+unsigned int vb_channel_posted(struct vb_channel *channel);
 void vb_channel_release_begin(struct vb_device *vb);
 void vb_channel_release_end(struct vb_device *vb);
 bool vb_channel_pump(struct vb_device *vb);
@@ -357,6 +496,7 @@ void vb_channel_stats(struct vb_device *vb);
 /* store.c */
 void vb_store_init(struct vb_store *store, bool adjust);
 unsigned long vb_store_held(struct vb_store *store);
+unsigned long vb_store_singles(struct vb_store *store);
 void vb_store_prepare(struct vb_store *store, struct vb_batch *batch,
 		      unsigned long nr);
 void vb_store_abort(struct vb_batch *batch);
@@ -367,6 +507,19 @@ void vb_store_take(struct vb_store *store, struct vb_batch *batch,
 unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
 			       struct vb_batch **advice);
 void vb_store_empty(struct vb_store *store);
+
+/* block.c: the store's blocks */
+void vb_block_prepare(struct vb_store *store, struct vb_batch *batch,
+		      unsigned long nr);
+void vb_block_abort(struct vb_batch *batch);
+void vb_block_commit(struct vb_store *store, struct vb_batch *batch);
+void vb_block_take(struct vb_store *store, struct vb_batch *batch,
+		   unsigned long nr, const struct vb_range *range);
+unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
+			       const struct vb_range *range,
+			       struct vb_batch **advice);
+bool vb_block_within(struct vb_store *store, const struct vb_range *range);
+bool vb_block_break(struct vb_store *store);
 
 /* migrate.c */
 int vb_migrate_init(struct vb_device *vb);

@@ -72,6 +72,7 @@ void vb_read_target(struct vb_device *vb)
 		return;
 	WRITE_ONCE(vb->target, target);
 	vb->complained = 0;
+	vb->exchanging = false;
 }
 
 /**
@@ -123,7 +124,7 @@ static void vb_idle_put(struct vb_device *vb, struct vb_batch *batch)
 static void vb_send(struct vb_device *vb, struct vb_batch *batch, enum vb_op op)
 {
 	batch->op = op;
-	vb->moving[op] += batch->nr / VB_PFNS_PER_PAGE;
+	vb->moving[op] += vb_batch_pages(batch);
 	vb_channel_send(vb, batch);
 	vb_channel_pump(vb);
 	vb_channel_reap(vb);
@@ -144,7 +145,7 @@ static void vb_collect(struct vb_device *vb)
 	unsigned long nr;
 
 	while ((batch = vb_channel_acked(vb))) {
-		nr = batch->nr / VB_PFNS_PER_PAGE;
+		nr = vb_batch_pages(batch);
 		vb->moving[batch->op] -= nr;
 		if (batch->op == VB_INFLATE) {
 			vb_store_commit(&vb->store, batch);
@@ -168,8 +169,39 @@ static void vb_collect(struct vb_device *vb)
  *   -ENODATA	nothing to do
  *   -EIO	the device is broken
  */
-static int vb_inflate(struct vb_device *vb, unsigned long nr)
+static void vb_fill(struct vb_device *vb, struct vb_batch *batch,
+		    unsigned long nr)
 {
+	unsigned long blocks = nr / VB_BLOCK_PAGES;
+
+	vb_block_prepare(&vb->store, batch,
+			 min_t(unsigned long, blocks, vb->block_batch));
+	if (batch->nr) {
+		vb_policy_fed(&vb->policy);
+		return;
+	}
+	nr = min_t(unsigned long, nr, VB_BATCH_PFNS / VB_PFNS_PER_PAGE);
+	vb_store_prepare(&vb->store, batch, nr);
+	if (batch->nr < nr) {
+		vb_policy_short(&vb->policy, VB_LIMIT_MEMORY, vb_now());
+		vb_count(vb, VB_SHORTAGES, 1);
+	} else {
+		vb_policy_fed(&vb->policy);
+	}
+}
+
+/* One block too many, for which single pages will leave. */
+static void vb_fill_exchange(struct vb_device *vb, struct vb_batch *batch)
+{
+	vb_block_prepare(&vb->store, batch, 1);
+	vb->exchanging = batch->nr;
+	vb_policy_exchanged(&vb->policy, batch->nr, vb_now());
+	vb_count(vb, VB_EXCHANGED, vb_batch_pages(batch));
+}
+
+static int vb_inflate(struct vb_device *vb, const struct vb_goal *goal)
+{
+	unsigned long nr;
 	struct vb_batch *batch;
 
 	if (vb_channel_advising(vb))
@@ -181,14 +213,10 @@ static int vb_inflate(struct vb_device *vb, unsigned long nr)
 	if (!batch)
 		return -EBUSY;
 
-	nr = min_t(unsigned long, nr, VB_BATCH_PFNS / VB_PFNS_PER_PAGE);
-	vb_store_prepare(&vb->store, batch, nr);
-	if (batch->nr < nr * VB_PFNS_PER_PAGE) {
-		vb_policy_short(&vb->policy, VB_LIMIT_MEMORY, vb_now());
-		vb_count(vb, VB_SHORTAGES, 1);
-	} else {
-		vb_policy_fed(&vb->policy);
-	}
+	if (goal->exchange)
+		vb_fill_exchange(vb, batch);
+	else
+		vb_fill(vb, batch, goal->step);
 	/* Again: one of these pages may have left the balloon just now. */
 	if (!batch->nr || vb_channel_advising(vb)) {
 		nr = batch->nr;
@@ -198,6 +226,15 @@ static int vb_inflate(struct vb_device *vb, unsigned long nr)
 	}
 	vb_send(vb, batch, VB_INFLATE);
 	return 0;
+}
+
+static void vb_advise(struct vb_device *vb, struct vb_batch *advice,
+		      unsigned long nr)
+{
+	if (advice)
+		vb_channel_send(vb, advice);
+	vb_channel_release_end(vb);
+	vb_moved(vb, VB_DEFLATE, nr);
 }
 
 /**
@@ -216,10 +253,7 @@ unsigned long vb_release(struct vb_device *vb, unsigned long nr)
 
 	vb_channel_release_begin(vb);
 	nr = vb_store_release(&vb->store, nr, &advice);
-	if (advice)
-		vb_channel_send(vb, advice);
-	vb_channel_release_end(vb);
-	vb_moved(vb, VB_DEFLATE, nr);
+	vb_advise(vb, advice, nr);
 	return nr;
 }
 
@@ -246,6 +280,34 @@ static int vb_deflate(struct vb_device *vb, unsigned long nr)
 	return 0;
 }
 
+/* Blocks may not stay where memory goes offline. */
+static int vb_evict(struct vb_device *vb, const struct vb_range *range)
+{
+	struct vb_batch *batch;
+	unsigned long nr;
+	int i;
+
+	if (!vb_block_within(&vb->store, range)) {
+		for (i = 0; i < VB_NR_BATCHES; i++)
+			if (vb_batch_overlaps(vb->batches[i], range))
+				return -EBUSY;
+		vb_offline_done(vb);
+		return 0;
+	}
+	if (!vb_must_tell(vb)) {
+		vb_channel_release_begin(vb);
+		nr = vb_block_release(&vb->store, ULONG_MAX, range, &batch);
+		vb_advise(vb, batch, nr);
+		return 0;
+	}
+	batch = vb_idle_get(vb);
+	if (!batch)
+		return -EBUSY;
+	vb_block_take(&vb->store, batch, ULONG_MAX, range);
+	vb_send(vb, batch, VB_DEFLATE);
+	return 0;
+}
+
 static void vb_events(struct vb_device *vb)
 {
 	if (test_and_clear_bit(VB_PENDING_CONFIG, &vb->pending))
@@ -263,6 +325,8 @@ static struct vb_goal vb_goal(struct vb_device *vb)
 		.held = vb_store_held(&vb->store) + vb->moving[VB_INFLATE],
 		.total = vb_total_pages(vb),
 		.available = max(si_mem_available(), 0L),
+		.singles = vb_store_singles(&vb->store),
+		.block = VB_BLOCK_PAGES,
 	};
 
 	view.reserve = vb_reserve_pages(vb, view.total);
@@ -274,6 +338,7 @@ static struct vb_goal vb_goal(struct vb_device *vb)
 
 static int vb_advance(struct vb_device *vb, struct vb_goal *goal)
 {
+	struct vb_range range;
 	long wanted;
 	int rc;
 
@@ -281,6 +346,8 @@ static int vb_advance(struct vb_device *vb, struct vb_goal *goal)
 	vb_events(vb);
 	if (vb_channel_broken(vb))
 		return -EIO;
+	if (vb_offline_range(vb, &range))
+		return vb_evict(vb, &range);
 
 	*goal = vb_goal(vb);
 	wanted = atomic_long_read(&vb->oom_wanted);
@@ -292,11 +359,12 @@ static int vb_advance(struct vb_device *vb, struct vb_goal *goal)
 		return rc;
 	}
 	if (goal->step > 0)
-		return vb_inflate(vb, goal->step);
+		return vb_inflate(vb, goal);
 	if (goal->step < 0)
 		return vb_deflate(vb, -goal->step);
 	if (vb_channel_busy(vb) || vb_migrate_parked(vb))
 		return -EBUSY;
+	vb->exchanging = false;
 	return -ENODATA;
 }
 
@@ -307,49 +375,13 @@ static enum vb_state vb_state(struct vb_device *vb, int rc,
 		return VB_BROKEN;
 	if (vb_channel_silent(vb))
 		return VB_SILENT;
+	if (vb->exchanging)
+		return VB_IDLE;
 	if (goal->step > 0 || vb->moving[VB_INFLATE])
 		return VB_INFLATING;
 	if (goal->step < 0 || vb->moving[VB_DEFLATE])
 		return VB_DEFLATING;
 	return goal->limited_by ? VB_LIMITED : VB_IDLE;
-}
-
-static const char *const vb_reasons[] = {
-	[VB_LIMIT_RESERVE] = "its memory is at the reservation",
-	[VB_LIMIT_MEMORY] = "too little memory is available",
-	[VB_LIMIT_OOM] = "it ran out of memory a short while ago",
-};
-
-/* The one setter of the state, and the one place that speaks of it. */
-static void vb_set_state(struct vb_device *vb, enum vb_state state,
-			 enum vb_limit limit)
-{
-	struct device *dev = &vb->vdev->dev;
-	enum vb_state before = vb->state;
-
-	if (state == VB_SILENT || state == VB_BROKEN)
-		limit = VB_LIMIT_HOST;
-	WRITE_ONCE(vb->state, state);
-	WRITE_ONCE(vb->limited_by, limit);
-
-	if (state == VB_SILENT && before != VB_SILENT) {
-		vb_count(vb, VB_SILENCES, 1);
-		dev_warn(dev, "the host has not answered for %u s\n",
-			 (unsigned int)(VB_SILENT_AFTER / HZ));
-	} else if (state != VB_SILENT && before == VB_SILENT) {
-		dev_info(dev, "the host is no longer waited for\n");
-	}
-	if (state == VB_BROKEN && before != VB_BROKEN)
-		dev_err(dev, "the device broke its protocol; nothing moves until it is bound again\n");
-
-	/* Once a reason, until the host wants something else. */
-	if (limit == VB_LIMIT_NONE || limit == VB_LIMIT_HOST ||
-	    vb->complained & BIT(limit))
-		return;
-	vb->complained |= BIT(limit);
-	dev_info(dev, "stops at %lu MiB of the %lu MiB that the host wants from this guest: %s\n",
-		 vb_store_held(&vb->store) >> (20 - PAGE_SHIFT),
-		 vb->target >> (20 - PAGE_SHIFT), vb_reasons[limit]);
 }
 
 /* Move until there is nothing to do, the host's turn, or time for others. */
@@ -387,7 +419,7 @@ static void vb_work(struct work_struct *work)
 	WRITE_ONCE(vb->awaits, true);
 	rc = vb_run(vb, &goal);
 	WRITE_ONCE(vb->awaits, rc != -ENODATA);
-	vb_set_state(vb, vb_state(vb, rc, &goal), goal.limited_by);
+	vb_state_set(vb, vb_state(vb, rc, &goal), goal.limited_by);
 
 	switch (rc) {
 	case 0:

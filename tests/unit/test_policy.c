@@ -13,6 +13,10 @@
 	(unsigned long long)(v)->reserve, (long long)(g)->step, (g)->delay, \
 	(unsigned int)(g)->limited_by
 
+#define VIEW(n, t, h, all, a, r, f) { \
+		.now = n, .target = t, .held = h, .total = all, \
+		.available = a, .reserve = r, .floor = f }
+
 /* A guest of 1000 pages at rest: 15 pages are its floor. */
 static const struct vb_view plain = {
 	.now = 1000000, .total = 1000, .available = 900, .reserve = 100,
@@ -35,37 +39,36 @@ static void test_decisions(void)
 		s64 step;
 		enum vb_limit limited_by;
 	} cases[] = {
-		/* now, target, held, total, available, reserve */
-		{ { 0, 0, 0, 1000, 900, 100, 15 }, 0, VB_LIMIT_NONE },
-		{ { 0, 500, 500, 1000, 400, 100, 15 }, 0, VB_LIMIT_NONE },
-		{ { 0, 500, 0, 1000, 900, 100, 15 }, 500, VB_LIMIT_NONE },
-		{ { 0, 500, 499, 1000, 900, 100, 15 }, 1, VB_LIMIT_NONE },
-		{ { 0, 0, 500, 1000, 400, 100, 15 }, -500, VB_LIMIT_NONE },
-		{ { 0, 499, 500, 1000, 400, 100, 15 }, -1, VB_LIMIT_NONE },
+		{ VIEW(0, 0, 0, 1000, 900, 100, 15), 0, VB_LIMIT_NONE },
+		{ VIEW(0, 500, 500, 1000, 400, 100, 15), 0, VB_LIMIT_NONE },
+		{ VIEW(0, 500, 0, 1000, 900, 100, 15), 500, VB_LIMIT_NONE },
+		{ VIEW(0, 500, 499, 1000, 900, 100, 15), 1, VB_LIMIT_NONE },
+		{ VIEW(0, 0, 500, 1000, 400, 100, 15), -500, VB_LIMIT_NONE },
+		{ VIEW(0, 499, 500, 1000, 400, 100, 15), -1, VB_LIMIT_NONE },
 		/* as far as the reservation, and not a page further */
-		{ { 0, 1000, 0, 1000, 1000, 100, 15 }, 900, VB_LIMIT_NONE },
-		{ { 0, 1000, 899, 1000, 1000, 100, 15 }, 1, VB_LIMIT_NONE },
-		{ { 0, 1000, 900, 1000, 1000, 100, 15 }, 0, VB_LIMIT_RESERVE },
-		{ { 0, 901, 900, 1000, 1000, 100, 15 }, 0, VB_LIMIT_RESERVE },
-		{ { 0, 900, 900, 1000, 1000, 100, 15 }, 0, VB_LIMIT_NONE },
-		{ { 0, 10, 0, 1000, 1000, 1000, 15 }, 0, VB_LIMIT_RESERVE },
-		{ { 0, 10, 0, 1000, 1000, 2000, 15 }, 0, VB_LIMIT_RESERVE },
+		{ VIEW(0, 1000, 0, 1000, 1000, 100, 15), 900, VB_LIMIT_NONE },
+		{ VIEW(0, 1000, 899, 1000, 1000, 100, 15), 1, VB_LIMIT_NONE },
+		{ VIEW(0, 1000, 900, 1000, 1000, 100, 15), 0, VB_LIMIT_RESERVE },
+		{ VIEW(0, 901, 900, 1000, 1000, 100, 15), 0, VB_LIMIT_RESERVE },
+		{ VIEW(0, 900, 900, 1000, 1000, 100, 15), 0, VB_LIMIT_NONE },
+		{ VIEW(0, 10, 0, 1000, 1000, 1000, 15), 0, VB_LIMIT_RESERVE },
+		{ VIEW(0, 10, 0, 1000, 1000, 2000, 15), 0, VB_LIMIT_RESERVE },
 		/* a reservation that grew deflates nothing by itself */
-		{ { 0, 950, 900, 1000, 100, 500, 15 }, 0, VB_LIMIT_RESERVE },
-		{ { 0, 800, 900, 1000, 100, 500, 15 }, -100, VB_LIMIT_NONE },
+		{ VIEW(0, 950, 900, 1000, 100, 500, 15), 0, VB_LIMIT_RESERVE },
+		{ VIEW(0, 800, 900, 1000, 100, 500, 15), -100, VB_LIMIT_NONE },
 		/* what is available, less 1/64 of the total */
-		{ { 0, 500, 0, 1000, 25, 100, 15 }, 10, VB_LIMIT_NONE },
-		{ { 0, 500, 0, 1000, 16, 100, 15 }, 1, VB_LIMIT_NONE },
-		{ { 0, 500, 0, 1000, 15, 100, 15 }, 0, VB_LIMIT_MEMORY },
-		{ { 0, 500, 0, 1000, 0, 100, 15 }, 0, VB_LIMIT_MEMORY },
+		{ VIEW(0, 500, 0, 1000, 25, 100, 15), 10, VB_LIMIT_NONE },
+		{ VIEW(0, 500, 0, 1000, 16, 100, 15), 1, VB_LIMIT_NONE },
+		{ VIEW(0, 500, 0, 1000, 15, 100, 15), 0, VB_LIMIT_MEMORY },
+		{ VIEW(0, 500, 0, 1000, 0, 100, 15), 0, VB_LIMIT_MEMORY },
 		/* a little more than that is not worth a step, but to end */
-		{ { 0, 50000, 0, 64000, 1124, 100, 1000 }, 0, VB_LIMIT_MEMORY },
-		{ { 0, 50000, 0, 64000, 1125, 100, 1000 }, 125, VB_LIMIT_NONE },
-		{ { 0, 50000, 49990, 64000, 1010, 100, 1000 }, 10, VB_LIMIT_NONE },
+		{ VIEW(0, 50000, 0, 64000, 1124, 100, 1000), 0, VB_LIMIT_MEMORY },
+		{ VIEW(0, 50000, 0, 64000, 1125, 100, 1000), 125, VB_LIMIT_NONE },
+		{ VIEW(0, 50000, 49990, 64000, 1010, 100, 1000), 10, VB_LIMIT_NONE },
 		/* a guest without memory does not stop a deflation */
-		{ { 0, 400, 500, 1000, 0, 100, 15 }, -100, VB_LIMIT_NONE },
-		{ { 0, 0, 0, 0, 0, 0, 0 }, 0, VB_LIMIT_NONE },
-		{ { 0, 1, 0, 0, 0, 0, 0 }, 0, VB_LIMIT_RESERVE },
+		{ VIEW(0, 400, 500, 1000, 0, 100, 15), -100, VB_LIMIT_NONE },
+		{ VIEW(0, 0, 0, 0, 0, 0, 0), 0, VB_LIMIT_NONE },
+		{ VIEW(0, 1, 0, 0, 0, 0, 0), 0, VB_LIMIT_RESERVE },
 	};
 	unsigned int i;
 
@@ -282,7 +285,8 @@ static void expect_sound(const struct vb_view *v, struct vb_goal g)
 	EXPECT(g.delay <= DELAY_LAST, PRINT_VIEW, ARGS_VIEW(v, &g));
 	EXPECT(!g.step || (!g.delay && g.limited_by == VB_LIMIT_NONE),
 	       PRINT_VIEW, ARGS_VIEW(v, &g));
-	EXPECT(!g.delay || g.limited_by != VB_LIMIT_NONE,
+	EXPECT(!g.delay || g.limited_by != VB_LIMIT_NONE ||
+	       (v->held == v->target && v->block && v->singles >= v->block),
 	       PRINT_VIEW, ARGS_VIEW(v, &g));
 
 	if (v->held > v->target) {
@@ -293,7 +297,13 @@ static void expect_sound(const struct vb_view *v, struct vb_goal g)
 		return;
 	}
 	EXPECT(g.step >= 0, PRINT_VIEW, ARGS_VIEW(v, &g));
-	EXPECT(step <= v->target - v->held, PRINT_VIEW, ARGS_VIEW(v, &g));
+	if (g.exchange)
+		EXPECT(v->held == v->target && v->singles >= v->block &&
+		       step == smaller(v->block, INT64_MAX),
+		       PRINT_VIEW, ARGS_VIEW(v, &g));
+	else
+		EXPECT(step <= v->target - v->held, PRINT_VIEW,
+		       ARGS_VIEW(v, &g));
 	if (v->held == v->target)
 		EXPECT(g.limited_by == VB_LIMIT_NONE, PRINT_VIEW,
 		       ARGS_VIEW(v, &g));
@@ -408,11 +418,13 @@ static void test_extremes(void)
 			.available = unit_below(2) ? unit_edge() : unit_magnitude(),
 			.reserve = unit_below(2) ? unit_edge() : unit_magnitude(),
 			.floor = unit_below(2) ? unit_edge() : unit_magnitude(),
+			.singles = unit_below(2) ? unit_edge() : unit_magnitude(),
+			.block = unit_below(2) ? unit_edge() : unit_magnitude(),
 			.now = unit_below(2) ? unit_edge() : unit_magnitude(),
 		};
 
 		/* Time never goes back, but it may start anywhere. */
-		if (policy.retry_at && policy.retry_at > view.now)
+		if (policy.retry_at > view.now || policy.exchange_at > view.now)
 			policy = (struct vb_policy){ 0 };
 		expect_sound(&view, vb_policy_goal(&policy, &view));
 		if (!unit_below(4))
@@ -420,6 +432,81 @@ static void test_extremes(void)
 		expect_sound(&view, vb_policy_goal(&policy, &view));
 		if (!unit_below(4))
 			vb_policy_fed(&policy);
+	}
+}
+
+/*
+ * 600 of 1000 pages are in the balloon, 300 of them single; blocks are of 8.
+ * An exchange starts when the balloon has rested a bit, goes on while there
+ * are blocks, and stops when less than a block is single.
+ */
+static void test_exchange(void)
+{
+	struct vb_view view = VIEW(5000, 600, 600, 1000, 300, 100, 15);
+	struct vb_policy policy = { 0 };
+	struct vb_goal goal;
+	int n;
+
+	view.singles = 300;
+	view.block = 8;
+	goal = vb_policy_goal(&policy, &view);
+	EXPECT(!goal.step && goal.delay == 1000, PRINT_VIEW,
+	       ARGS_VIEW(&view, &goal));
+
+	for (n = 0; view.singles >= view.block; n++) {
+		view.now += goal.delay;
+		goal = vb_policy_goal(&policy, &view);
+		EXPECT(goal.exchange && goal.step == 8, PRINT_VIEW,
+		       ARGS_VIEW(&view, &goal));
+		/* no block at all, twice in a row, every fourth time */
+		if (n % 4 > 1) {
+			vb_policy_exchanged(&policy, false, view.now);
+			goal = vb_policy_goal(&policy, &view);
+			EXPECT(!goal.step && goal.delay == 1000U << (n % 2),
+			       PRINT_VIEW, ARGS_VIEW(&view, &goal));
+			continue;
+		}
+		view.held += 8;
+		vb_policy_exchanged(&policy, true, view.now);
+		goal = vb_policy_goal(&policy, &view);
+		EXPECT(goal.step == -8, PRINT_VIEW, ARGS_VIEW(&view, &goal));
+		view.held -= 8;
+		view.singles -= 8;
+		goal = vb_policy_goal(&policy, &view);
+		EXPECT(!goal.step && (view.singles < 8 || goal.delay == 100),
+		       PRINT_VIEW, ARGS_VIEW(&view, &goal));
+	}
+	goal = vb_policy_goal(&policy, &view);
+	EXPECT(!goal.step && !goal.delay, PRINT_VIEW, ARGS_VIEW(&view, &goal));
+}
+
+/* An exchange needs a block on top: of the reservation, and of the floor. */
+static void test_exchange_room(void)
+{
+	static const struct {
+		u64 held, available;
+		bool may;
+	} cases[] = {
+		{ 892, 300, true },
+		{ 893, 300, false },
+		{ 600, 24, true },
+		{ 600, 23, false },
+	};
+	unsigned int i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct vb_view view = VIEW(5000, cases[i].held, cases[i].held,
+					   1000, cases[i].available, 100, 15);
+		struct vb_policy policy = { .target = view.target };
+		struct vb_goal goal;
+
+		view.singles = 300;
+		view.block = 8;
+		goal = vb_policy_goal(&policy, &view);
+		EXPECT(goal.exchange == cases[i].may, PRINT_VIEW,
+		       ARGS_VIEW(&view, &goal));
+		EXPECT(goal.exchange || goal.delay == 1000, PRINT_VIEW,
+		       ARGS_VIEW(&view, &goal));
 	}
 }
 
@@ -448,6 +535,8 @@ const struct unit_test policy_tests[] = {
 	{ "policy: a reached target ends an OOM hold", test_oom_forgotten },
 	{ "policy: any guest and host", test_any_guest },
 	{ "policy: reaches what it may, and stays", test_converges },
+	{ "policy: exchanges single pages for blocks", test_exchange },
+	{ "policy: but not the last memory", test_exchange_room },
 	{ "policy: any numbers", test_extremes },
 	{ "policy: the end of time", test_end_of_time },
 	{ }

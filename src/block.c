@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The balloon's 2 MiB blocks.
+ *
+ * They are taken from what is free, never by reclaim or compaction, and they
+ * do not move: so they are not asked for where memory has to be movable.  For
+ * as long as the balloon has a block, each of its pages is marked offline:
+ * dumps, hibernation and /proc/kcore leave it alone.
+ */
+#include <linux/mm.h>
+
+#include "pfn.h"
+#include "vballoon.h"
+
+#define VB_GFP_BLOCK	(__GFP_NOMEMALLOC | __GFP_NORETRY | __GFP_NOWARN | \
+			 VB_GFP_UNTOUCHED)
+/* Given back in one go: 128 MiB, well below a millisecond. */
+#define VB_BLOCK_GO	64UL
+
+static struct page *vb_block_alloc(void)
+{
+	struct page *page = alloc_pages(VB_GFP_BLOCK, VB_BLOCK_ORDER);
+	unsigned long i;
+
+	/* PFNs on the wire have 32 bits: 16 TiB. */
+	if (page && page_to_pfn(page) > U32_MAX / VB_PFNS_PER_PAGE) {
+		__free_pages(page, VB_BLOCK_ORDER);
+		page = NULL;
+	}
+	for (i = 0; page && i < VB_BLOCK_PAGES; i++)
+		__SetPageOffline(page + i);
+	return page;
+}
+
+static void vb_block_unmark(struct page *page)
+{
+	unsigned long i;
+
+	for (i = 0; i < VB_BLOCK_PAGES; i++)
+		__ClearPageOffline(page + i);
+}
+
+static void vb_block_free(struct page *page)
+{
+	vb_block_unmark(page);
+	__free_pages(page, VB_BLOCK_ORDER);
+}
+
+/* Make single pages of a block that the balloon no longer has. */
+static void vb_block_split(struct page *page)
+{
+	vb_block_unmark(page);
+	split_page(page, VB_BLOCK_ORDER);
+}
+
+/* What the kernel's core counts for a single page. */
+static void vb_block_account(struct vb_store *store, struct page *page,
+			     int blocks)
+{
+	long pages = blocks * (long)VB_BLOCK_PAGES;
+
+	if (store->adjust)
+		adjust_managed_page_count(page, -pages);
+	vb_balloon_count(page, pages);
+	count_vm_events(blocks > 0 ? BALLOON_INFLATE : BALLOON_DEFLATE,
+			VB_BLOCK_PAGES);
+}
+
+static bool vb_block_overlaps(struct page *page, const struct vb_range *range)
+{
+	unsigned long pfn = page_to_pfn(page);
+
+	return !range ||
+	       (pfn < range->end && pfn + VB_BLOCK_PAGES > range->start);
+}
+
+/* Take up to @nr blocks out of the balloon, onto @blocks. */
+static unsigned long vb_block_dequeue(struct vb_store *store,
+				      struct list_head *blocks,
+				      unsigned long nr,
+				      const struct vb_range *range)
+{
+	struct page *page, *next;
+	unsigned long got = 0;
+
+	spin_lock(&store->lock);
+	list_for_each_entry_safe(page, next, &store->blocks, lru) {
+		if (got == nr)
+			break;
+		if (!vb_block_overlaps(page, range))
+			continue;
+		list_move_tail(&page->lru, blocks);
+		got++;
+	}
+	WRITE_ONCE(store->nr_blocks, store->nr_blocks - got);
+	spin_unlock(&store->lock);
+
+	list_for_each_entry(page, blocks, lru)
+		vb_block_account(store, page, -1);
+	atomic_long_sub(got * VB_BLOCK_PAGES, &store->held);
+	return got;
+}
+
+/**
+ * vb_block_prepare() - take free blocks for the balloon
+ * @store: the store
+ * @batch: an empty batch; gets the blocks, sorted
+ * @nr: blocks wanted
+ *
+ * Fills @batch with as many as are free, which may be none.
+ *
+ * Context: The worker only (@store->sorted).
+ */
+void vb_block_prepare(struct vb_store *store, struct vb_batch *batch,
+		      unsigned long nr)
+{
+	struct page *page;
+
+	batch->order = VB_BLOCK_ORDER;
+	batch->nr = 0;
+	nr = min_t(unsigned long, nr, batch->capacity);
+	while (batch->nr < nr) {
+		page = vb_block_alloc();
+		if (!page)
+			break;
+		batch->pfn[batch->nr++] = page_to_pfn(page);
+	}
+	vb_pfn_sort(batch->pfn, store->sorted, batch->nr);
+}
+
+/**
+ * vb_block_abort() - free the blocks of a batch
+ * @batch: a batch of blocks that no host holds; is empty afterwards
+ *
+ * Context: Any.
+ */
+void vb_block_abort(struct vb_batch *batch)
+{
+	unsigned int i;
+
+	for (i = 0; i < batch->nr; i++)
+		vb_block_free(pfn_to_page(batch->pfn[i]));
+	batch->nr = 0;
+}
+
+/**
+ * vb_block_commit() - put acknowledged blocks in the balloon
+ * @store: the store, which counts them already
+ * @batch: the batch; is empty afterwards
+ *
+ * Context: Process context.
+ */
+void vb_block_commit(struct vb_store *store, struct vb_batch *batch)
+{
+	struct page *page;
+	unsigned int i;
+
+	for (i = 0; i < batch->nr; i++)
+		vb_block_account(store, pfn_to_page(batch->pfn[i]), 1);
+
+	spin_lock(&store->lock);
+	for (i = 0; i < batch->nr; i++) {
+		page = pfn_to_page(batch->pfn[i]);
+		list_add(&page->lru, &store->blocks);
+	}
+	WRITE_ONCE(store->nr_blocks, store->nr_blocks + batch->nr);
+	spin_unlock(&store->lock);
+	batch->nr = 0;
+}
+
+/**
+ * vb_block_take() - take blocks out that the host must hear of first
+ * @store: the store
+ * @batch: an empty batch; gets the blocks
+ * @nr: blocks wanted
+ * @range: only blocks with any of these page frames, or NULL
+ *
+ * Context: Process context.  Allocates nothing.
+ */
+void vb_block_take(struct vb_store *store, struct vb_batch *batch,
+		   unsigned long nr, const struct vb_range *range)
+{
+	struct page *page, *next;
+	LIST_HEAD(blocks);
+
+	batch->order = VB_BLOCK_ORDER;
+	batch->nr = 0;
+	vb_block_dequeue(store, &blocks, min_t(unsigned long, nr,
+					       min(batch->capacity,
+						   VB_BATCH_BLOCKS)), range);
+	list_for_each_entry_safe(page, next, &blocks, lru) {
+		list_del(&page->lru);
+		batch->pfn[batch->nr++] = page_to_pfn(page);
+	}
+}
+
+/* The first page of a block becomes the advice, the others are free. */
+static struct vb_batch *vb_block_carrier(struct page *page)
+{
+	struct vb_batch *batch = page_address(page);
+	unsigned long i;
+
+	vb_block_split(page);
+	for (i = 1; i < VB_BLOCK_PAGES; i++)
+		__free_page(page + i);
+	vb_batch_init(batch, VB_KIND_ADVICE, VB_BLOCK_GO, (u32 *)(batch + 1));
+	batch->op = VB_DEFLATE;
+	batch->order = VB_BLOCK_ORDER;
+	return batch;
+}
+
+/**
+ * vb_block_release() - give blocks back to the guest at once
+ * @store: the store
+ * @nr: blocks wanted; one call gives 64 at the most
+ * @range: only blocks with any of these page frames, or NULL
+ * @advice: gets the batch that tells the host, NULL if there is nothing to tell
+ *
+ * Context: Process context, also when memory has run out.
+ * Return: guest pages that left the balloon.
+ */
+unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
+			       const struct vb_range *range,
+			       struct vb_batch **advice)
+{
+	struct vb_batch *batch = NULL;
+	struct page *page, *next;
+	LIST_HEAD(blocks);
+	unsigned long pfn;
+
+	nr = vb_block_dequeue(store, &blocks, min(nr, VB_BLOCK_GO), range);
+	list_for_each_entry_safe(page, next, &blocks, lru) {
+		list_del(&page->lru);
+		pfn = page_to_pfn(page);
+		if (store->advise && !batch)
+			batch = vb_block_carrier(page);
+		else
+			vb_block_free(page);
+		if (batch)
+			batch->pfn[batch->nr++] = pfn;
+	}
+	*advice = batch;
+	return nr * VB_BLOCK_PAGES;
+}
+
+/**
+ * vb_block_within() - is a block in the balloon that has one of these frames?
+ * @store: the store
+ * @range: the page frames
+ *
+ * Context: Process context.
+ * Return: true if so.
+ */
+bool vb_block_within(struct vb_store *store, const struct vb_range *range)
+{
+	struct page *page;
+	bool found = false;
+
+	spin_lock(&store->lock);
+	list_for_each_entry(page, &store->blocks, lru) {
+		found = vb_block_overlaps(page, range);
+		if (found)
+			break;
+	}
+	spin_unlock(&store->lock);
+	return found;
+}
+
+/**
+ * vb_block_break() - turn a block of the balloon into single pages of it
+ * @store: the store
+ *
+ * The host sees no difference.
+ *
+ * Context: Process context, also when memory has run out.
+ * Return: false if there is no block.
+ */
+bool vb_block_break(struct vb_store *store)
+{
+	struct vb_batch batch;
+	LIST_HEAD(blocks);
+	struct page *page;
+	unsigned long i;
+	u32 pfn;
+
+	if (!vb_block_dequeue(store, &blocks, 1, NULL))
+		return false;
+	page = list_first_entry(&blocks, struct page, lru);
+	list_del(&page->lru);
+	vb_block_split(page);
+	for (i = 0; i < VB_BLOCK_PAGES; i++) {
+		pfn = page_to_pfn(page + i);
+		vb_batch_init(&batch, VB_KIND_PAGES, 1, &pfn);
+		batch.nr = 1;
+		vb_store_commit(store, &batch);
+	}
+	return true;
+}

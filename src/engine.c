@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * How blocks travel.
+ *
+ * Ranges on the reporting queue need a host that takes them (virtio 1.3,
+ * 5.5.6.7) and that does not expect to find a poison value in them: it would
+ * acknowledge them and keep the memory.  PFNs always work.
+ */
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+#include <linux/string.h>
+
+#include "vballoon.h"
+
+/*
+ * PFNs: as many blocks as one notification is for.  Ranges: many; but where
+ * the allocator has just written to them few, so that the next ones get the
+ * host memory that these have given up.
+ */
+#define VB_PFN_BLOCKS	(VB_BATCH_PFNS / VB_WIRE_PFNS)
+#define VB_WARM_BLOCKS	2U
+
+static const char *const vb_engine_names[] = {
+	[VB_ENGINE_AUTO] = "auto",
+	[VB_ENGINE_PFN] = "pfn",
+	[VB_ENGINE_RANGE] = "range",
+};
+
+static enum vb_engine vb_engine_param;
+
+static int vb_engine_set(const char *val, const struct kernel_param *kp)
+{
+	int i = sysfs_match_string(vb_engine_names, val);
+
+	if (i < 0) {
+		pr_err("vballoon: engine=%s: give auto, pfn or range\n", val);
+		return i;
+	}
+	vb_engine_param = i;
+	return 0;
+}
+
+static int vb_engine_get(char *buffer, const struct kernel_param *kp)
+{
+	return sysfs_emit(buffer, "%s\n", vb_engine_names[vb_engine_param]);
+}
+
+static const struct kernel_param_ops vb_engine_ops = {
+	.set = vb_engine_set,
+	.get = vb_engine_get,
+};
+module_param_cb(engine, &vb_engine_ops, NULL, 0444);
+MODULE_PARM_DESC(engine, "how 2 MiB blocks travel: range (on the reporting queue), pfn, or auto (range where that can be)");
+
+/**
+ * vb_engine_name() - what a person calls an engine
+ * @engine: the engine
+ *
+ * Return: its name.
+ */
+const char *vb_engine_name(enum vb_engine engine)
+{
+	return vb_engine_names[engine];
+}
+
+/**
+ * vb_engine_init() - choose the engine
+ * @vb: the device, its features negotiated
+ */
+void vb_engine_init(struct vb_device *vb)
+{
+	bool ranges = virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_REPORTING);
+
+	if (vb_engine_param == VB_ENGINE_RANGE && !ranges)
+		dev_warn(&vb->vdev->dev,
+			 "engine=range: the host takes no ranges (free page reporting is off, or pages are poisoned); blocks travel as PFNs\n");
+	if (vb_engine_param == VB_ENGINE_PFN)
+		ranges = false;
+	vb->engine = ranges ? VB_ENGINE_RANGE : VB_ENGINE_PFN;
+	vb->store.advise = !ranges;
+	if (!ranges)
+		vb->block_batch = VB_PFN_BLOCKS;
+	else if (vb_pages_come_touched())
+		vb->block_batch = VB_WARM_BLOCKS;
+	else
+		vb->block_batch = VB_BATCH_BLOCKS;
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory goes offline.  The kernel moves single pages by itself, but blocks
+ * stand in its way: the worker gives those back to the guest, whose range it
+ * is no longer to use, and takes others for them.
+ */
+#include <linux/memory.h>
+#include <linux/mm.h>
+
+#include "vballoon.h"
+
+/* The offlining waits this long for the blocks to leave. */
+#define VB_OFFLINE_WAIT	(10 * HZ)
+
+static void vb_offline_set(struct vb_device *vb, unsigned long start,
+			   unsigned long nr)
+{
+	spin_lock(&vb->evict_wait.lock);
+	vb->evict.start = start;
+	vb->evict.end = start + nr;
+	spin_unlock(&vb->evict_wait.lock);
+}
+
+/**
+ * vb_offline_range() - where no block may stay
+ * @vb: the device
+ * @range: gets the page frames
+ *
+ * Context: Process context.
+ * Return: false if there is no such place.
+ */
+bool vb_offline_range(struct vb_device *vb, struct vb_range *range)
+{
+	/* Hardly ever, and who has set it kicks the worker. */
+	if (READ_ONCE(vb->evict.start) == READ_ONCE(vb->evict.end))
+		return false;
+	spin_lock(&vb->evict_wait.lock);
+	*range = vb->evict;
+	spin_unlock(&vb->evict_wait.lock);
+	return range->start != range->end;
+}
+
+/**
+ * vb_offline_done() - no block is there any more
+ * @vb: the device
+ *
+ * Context: Process context.
+ */
+void vb_offline_done(struct vb_device *vb)
+{
+	vb_offline_set(vb, 0, 0);
+	wake_up(&vb->evict_wait);
+}
+
+static bool vb_offline_wait(struct vb_device *vb)
+{
+	struct vb_range range;
+
+	return wait_event_timeout(vb->evict_wait,
+				  !vb_offline_range(vb, &range) ||
+				  READ_ONCE(vb->stopping), VB_OFFLINE_WAIT);
+}
+
+/*
+ * The range is isolated by now: what is freed there is not handed out again.
+ * Offlinings are one at a time, under the memory hotplug lock.
+ */
+static int vb_offline_notify(struct notifier_block *nb, unsigned long action,
+			     void *data)
+{
+	struct vb_device *vb = container_of(nb, struct vb_device, memory_nb);
+	struct memory_notify *what = data;
+
+	if (action != MEM_GOING_OFFLINE || READ_ONCE(vb->stopping))
+		return NOTIFY_OK;
+	vb_offline_set(vb, what->start_pfn, what->nr_pages);
+	vb_kick_worker(vb);
+	if (vb_offline_wait(vb))
+		return NOTIFY_OK;
+	vb_offline_set(vb, 0, 0);
+	return notifier_from_errno(-EBUSY);
+}
+
+/**
+ * vb_offline_init() - hear of memory that goes offline
+ * @vb: the device
+ *
+ * Context: May sleep.
+ * Return: 0, or the notifier chain's error.
+ */
+int vb_offline_init(struct vb_device *vb)
+{
+	vb->memory_nb.notifier_call = vb_offline_notify;
+	return register_memory_notifier(&vb->memory_nb);
+}
+
+/**
+ * vb_offline_exit() - no more, and none is running
+ * @vb: the device, stopped
+ *
+ * Context: May sleep.
+ */
+void vb_offline_exit(struct vb_device *vb)
+{
+	unregister_memory_notifier(&vb->memory_nb);
+}

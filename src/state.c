@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the driver is doing, and what keeps it from its target.
+ */
+#include "vballoon.h"
+
+static const char *const vb_reasons[] = {
+	[VB_LIMIT_RESERVE] = "its memory is at the reservation",
+	[VB_LIMIT_MEMORY] = "too little memory is available",
+	[VB_LIMIT_OOM] = "it ran out of memory a short while ago",
+};
+
+/**
+ * vb_state_set() - the one setter of the state, and the one place that speaks
+ *                  of it
+ * @vb: the device
+ * @state: the state
+ * @limit: what keeps the balloon from its target; a host that does not answer
+ *         is found out here
+ *
+ * Context: The worker.
+ */
+void vb_state_set(struct vb_device *vb, enum vb_state state,
+		  enum vb_limit limit)
+{
+	struct device *dev = &vb->vdev->dev;
+	enum vb_state before = vb->state;
+
+	if (state == VB_SILENT || state == VB_BROKEN)
+		limit = VB_LIMIT_HOST;
+	WRITE_ONCE(vb->state, state);
+	WRITE_ONCE(vb->limited_by, limit);
+
+	if (state == VB_SILENT && before != VB_SILENT) {
+		vb_count(vb, VB_SILENCES, 1);
+		dev_warn(dev, "the host has not answered for %u s\n",
+			 (unsigned int)(VB_SILENT_AFTER / HZ));
+	} else if (state != VB_SILENT && before == VB_SILENT) {
+		dev_info(dev, "the host is no longer waited for\n");
+	}
+	if (state == VB_BROKEN && before != VB_BROKEN)
+		dev_err(dev, "the device broke its protocol; nothing moves until it is bound again\n");
+
+	/* Once a reason, until the host wants something else. */
+	if (limit == VB_LIMIT_NONE || limit == VB_LIMIT_HOST ||
+	    vb->complained & BIT(limit))
+		return;
+	vb->complained |= BIT(limit);
+	dev_info(dev, "stops at %lu MiB of the %lu MiB that the host wants from this guest: %s\n",
+		 vb_store_held(&vb->store) >> (20 - PAGE_SHIFT),
+		 vb->target >> (20 - PAGE_SHIFT), vb_reasons[limit]);
+}
