@@ -53,17 +53,13 @@ static void vb_block_split(struct page *page)
 	split_page(page, VB_BLOCK_ORDER);
 }
 
-/* What the kernel's core counts for a single page. */
+/* What the kernel's core does for single pages, but for the events. */
 static void vb_block_account(struct vb_store *store, struct page *page,
-			     int blocks)
+			     long pages)
 {
-	long pages = blocks * (long)VB_BLOCK_PAGES;
-
 	if (store->adjust)
 		adjust_managed_page_count(page, -pages);
 	vb_balloon_count(page, pages);
-	count_vm_events(blocks > 0 ? BALLOON_INFLATE : BALLOON_DEFLATE,
-			VB_BLOCK_PAGES);
 }
 
 static bool vb_block_overlaps(struct page *page, const struct vb_range *range)
@@ -96,7 +92,8 @@ static unsigned long vb_block_dequeue(struct vb_store *store,
 	spin_unlock(&store->lock);
 
 	list_for_each_entry(page, blocks, lru)
-		vb_block_account(store, page, -1);
+		vb_block_account(store, page, -(long)VB_BLOCK_PAGES);
+	count_vm_events(BALLOON_DEFLATE, got * VB_BLOCK_PAGES);
 	atomic_long_sub(got * VB_BLOCK_PAGES, &store->held);
 	return got;
 }
@@ -156,7 +153,9 @@ void vb_block_commit(struct vb_store *store, struct vb_batch *batch)
 	unsigned int i;
 
 	for (i = 0; i < batch->nr; i++)
-		vb_block_account(store, pfn_to_page(batch->pfn[i]), 1);
+		vb_block_account(store, pfn_to_page(batch->pfn[i]),
+				 VB_BLOCK_PAGES);
+	count_vm_events(BALLOON_INFLATE, vb_batch_pages(batch));
 
 	spin_lock(&store->lock);
 	for (i = 0; i < batch->nr; i++) {
@@ -294,5 +293,8 @@ bool vb_block_break(struct vb_store *store)
 		batch.nr = 1;
 		vb_store_commit(store, &batch);
 	}
+	/* Nothing has left, and nothing come in. */
+	count_vm_events(BALLOON_DEFLATE, -(long)VB_BLOCK_PAGES);
+	count_vm_events(BALLOON_INFLATE, -(long)VB_BLOCK_PAGES);
 	return true;
 }

@@ -74,16 +74,18 @@ def test_migrate_offline(ctx):
         block = int(g.read(BLOCKS + "/block_size_bytes"), 16)
         names = [path.split("/")[0] for path in movable_blocks(g)]
         ctx.log(f"{names} of {block // MIB} MiB")
-        size = g.mem - 600 * MIB
+        size = g.mem - 720 * MIB
         move(g, size)       # more is ballooned than the other zones have
-        for name in names[:2]:
+        full = 0
+        for name in names[:3]:          # (the last has holes)
             before_it = moved(g)
             g.sh(f"echo offline > {BLOCKS}/{name}/state", 120)
             ctx.log(f"{name}: {moved(g) - before_it} pages moved")
-            assert moved(g) - before_it > 1000
+            full += moved(g) - before_it > 1000
             sizes(g, total - block, size)
             g.write(f"{BLOCKS}/{name}/state", "online_movable")
             sizes(g, total, size)
+        assert full >= 2, "there was little to move"
         # with a block offline the balloon goes down and up
         g.write(f"{BLOCKS}/{names[0]}/state", "offline")
         move(g, g.mem)
