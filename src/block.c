@@ -298,3 +298,23 @@ bool vb_block_break(struct vb_store *store)
 	count_vm_events(BALLOON_INFLATE, -(long)VB_BLOCK_PAGES);
 	return true;
 }
+
+/**
+ * vb_block_empty() - free every block in the balloon
+ * @store: the store of a device that has been reset: no host holds a block
+ *
+ * Context: May sleep.
+ */
+void vb_block_empty(struct vb_store *store)
+{
+	struct page *page, *next;
+	LIST_HEAD(blocks);
+
+	while (vb_block_dequeue(store, &blocks, VB_BLOCK_GO, NULL)) {
+		list_for_each_entry_safe(page, next, &blocks, lru) {
+			list_del(&page->lru);
+			vb_block_free(page);
+		}
+		cond_resched();
+	}
+}

@@ -81,7 +81,7 @@ static void vb_stop(struct vb_device *vb)
 	vb_channel_abandon(vb);
 	vb_channel_close(vb);
 	vb_migrate_drop(vb);
-	vb_worker_empty(vb);
+	vb_step_empty(vb);
 	WRITE_ONCE(vb->state, VB_STOPPED);
 	WRITE_ONCE(vb->limited_by, VB_LIMIT_NONE);
 }
@@ -98,6 +98,7 @@ static void vb_free(struct vb_device *vb)
 	if (vb->stats_wq)
 		destroy_workqueue(vb->stats_wq);
 	vb_worker_exit(vb);
+	vb_step_exit(vb);
 	vb_migrate_exit(vb);
 	vb_channel_exit(vb);
 	kfree(vb);
@@ -126,7 +127,7 @@ static struct vb_device *vb_alloc(struct virtio_device *vdev)
 				       WQ_MEM_RECLAIM | WQ_UNBOUND |
 				       WQ_HIGHPRI, 1);
 	if (!vb->stats_wq || vb_channel_init(vb) || vb_migrate_init(vb) ||
-	    vb_worker_init(vb)) {
+	    vb_step_init(vb) || vb_worker_init(vb)) {
 		vb_free(vb);
 		return NULL;
 	}

@@ -36,7 +36,7 @@ static unsigned long vb_oom_release(struct vb_device *vb)
 	unsigned long nr;
 
 	while (freed < VB_OOM_GIFT) {
-		nr = vb_release(vb, VB_OOM_GIFT - freed);
+		nr = vb_step_release(vb, VB_OOM_GIFT - freed);
 		if (!nr)
 			break;
 		freed += nr;

@@ -311,13 +311,10 @@ unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
 void vb_store_empty(struct vb_store *store)
 {
 	unsigned long late = jiffies + 10 * HZ;
-	struct vb_batch *advice;
 	struct page *page, *next;
 	LIST_HEAD(pages);
 
-	store->advise = false;
-	while (vb_block_release(store, ULONG_MAX, NULL, &advice))
-		cond_resched();
+	vb_block_empty(store);
 	while (vb_store_held(store)) {
 		if (vb_store_dequeue(store, &pages, VB_BUF_PFNS)) {
 			late = jiffies + 10 * HZ;

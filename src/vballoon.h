@@ -6,6 +6,7 @@
 #define VBALLOON_H
 
 #include <linux/atomic.h>
+#include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/notifier.h>
@@ -409,6 +410,12 @@ static inline void vb_count(struct vb_device *vb, enum vb_counter counter,
 	atomic_long_add(n, &vb->counter[counter]);
 }
 
+/* Time as the policy has it, in ms. */
+static inline u64 vb_policy_now(void)
+{
+	return ktime_to_ms(ktime_get_boottime());
+}
+
 static inline bool vb_must_tell(struct vb_device *vb)
 {
 	return virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_MUST_TELL_HOST);
@@ -422,12 +429,20 @@ static inline bool vb_deflates_on_oom(struct vb_device *vb)
 /* worker.c */
 int vb_worker_init(struct vb_device *vb);
 void vb_worker_exit(struct vb_device *vb);
-void vb_worker_empty(struct vb_device *vb);
 void vb_kick_worker(struct vb_device *vb);
 void vb_host_answered(struct vb_device *vb);
 void vb_read_target(struct vb_device *vb);
 void vb_write_actual(struct vb_device *vb, u32 actual);
-unsigned long vb_release(struct vb_device *vb, unsigned long nr);
+
+/* step.c */
+int vb_step_init(struct vb_device *vb);
+void vb_step_exit(struct vb_device *vb);
+void vb_step_empty(struct vb_device *vb);
+void vb_step_collect(struct vb_device *vb);
+int vb_step_inflate(struct vb_device *vb, const struct vb_goal *goal);
+int vb_step_deflate(struct vb_device *vb, unsigned long nr);
+int vb_step_evict(struct vb_device *vb, const struct vb_range *range);
+unsigned long vb_step_release(struct vb_device *vb, unsigned long nr);
 
 /* state.c */
 void vb_state_set(struct vb_device *vb, enum vb_state state,
@@ -520,6 +535,7 @@ unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
 			       struct vb_batch **advice);
 bool vb_block_within(struct vb_store *store, const struct vb_range *range);
 bool vb_block_break(struct vb_store *store);
+void vb_block_empty(struct vb_store *store);
 
 /* migrate.c */
 int vb_migrate_init(struct vb_device *vb);

@@ -5,12 +5,10 @@
  * and an acknowledgment brings it back.
  */
 #include <linux/jiffies.h>
-#include <linux/ktime.h>
 #include <linux/mm.h>
 
 #include "vballoon.h"
 
-#define CREATE_TRACE_POINTS
 #include <trace/events/vballoon.h>
 
 /* `actual` is written when a goal is reached, and this often on the way. */
@@ -21,11 +19,6 @@
 #define VB_ISOLATED_RETRY	(HZ / 10)
 /* The worker makes way for the freezer and others this often. */
 #define VB_WORK_SLICE		(HZ / 10)
-
-static u64 vb_now(void)
-{
-	return ktime_to_ms(ktime_get_boottime());
-}
 
 /**
  * vb_kick_worker() - let the worker run now
@@ -106,221 +99,19 @@ static void vb_tell_actual(struct vb_device *vb, const struct vb_goal *goal)
 		vb_write_actual(vb, vb_store_held(&vb->store) * VB_PFNS_PER_PAGE);
 }
 
-static struct vb_batch *vb_idle_get(struct vb_device *vb)
-{
-	struct vb_batch *batch;
-
-	batch = list_first_entry_or_null(&vb->idle, struct vb_batch, node);
-	if (batch)
-		list_del_init(&batch->node);
-	return batch;
-}
-
-static void vb_idle_put(struct vb_device *vb, struct vb_batch *batch)
-{
-	list_add(&batch->node, &vb->idle);
-}
-
-static void vb_send(struct vb_device *vb, struct vb_batch *batch, enum vb_op op)
-{
-	batch->op = op;
-	vb->moving[op] += vb_batch_pages(batch);
-	vb_channel_send(vb, batch);
-	vb_channel_pump(vb);
-	vb_channel_reap(vb);
-}
-
-static void vb_moved(struct vb_device *vb, enum vb_op op, unsigned long nr)
-{
-	if (!nr)
-		return;
-	vb_count(vb, op == VB_INFLATE ? VB_INFLATED : VB_DEFLATED, nr);
-	trace_vballoon_moved(vb->vdev->index, op == VB_INFLATE, nr);
-}
-
-/* Finish what the host has acknowledged. */
-static void vb_collect(struct vb_device *vb)
-{
-	struct vb_batch *batch;
-	unsigned long nr;
-
-	while ((batch = vb_channel_acked(vb))) {
-		nr = vb_batch_pages(batch);
-		vb->moving[batch->op] -= nr;
-		if (batch->op == VB_INFLATE) {
-			vb_store_commit(&vb->store, batch);
-		} else {
-			vb_store_abort(batch);
-			atomic_long_add(nr, &vb->oom_given);
-			wake_up(&vb->oom_wait);
-		}
-		vb_moved(vb, batch->op, nr);
-		vb_idle_put(vb, batch);
-	}
-	vb_migrate_settle(vb);
-}
-
-/*
- * The steps below and vb_advance() return
- *   0		something moved: ask for the next goal
- *   -EBUSY	it is the host's turn
- *   -ENOMEM	the guest could not give a page: the policy knows
- *   -EAGAIN	no page can leave the balloon just now: all are being migrated
- *   -ENODATA	nothing to do
- *   -EIO	the device is broken
- */
-static void vb_fill(struct vb_device *vb, struct vb_batch *batch,
-		    unsigned long nr)
-{
-	unsigned long blocks = nr / VB_BLOCK_PAGES;
-
-	vb_block_prepare(&vb->store, batch,
-			 min_t(unsigned long, blocks, vb->block_batch));
-	if (batch->nr) {
-		vb_policy_fed(&vb->policy);
-		return;
-	}
-	nr = min_t(unsigned long, nr, VB_BATCH_PFNS / VB_PFNS_PER_PAGE);
-	vb_store_prepare(&vb->store, batch, nr);
-	if (batch->nr < nr) {
-		vb_policy_short(&vb->policy, VB_LIMIT_MEMORY, vb_now());
-		vb_count(vb, VB_SHORTAGES, 1);
-	} else {
-		vb_policy_fed(&vb->policy);
-	}
-}
-
-/* One block too many, for which single pages will leave. */
-static void vb_fill_exchange(struct vb_device *vb, struct vb_batch *batch)
-{
-	vb_block_prepare(&vb->store, batch, 1);
-	vb->exchanging = batch->nr;
-	vb_policy_exchanged(&vb->policy, batch->nr, vb_now());
-	vb_count(vb, VB_EXCHANGED, vb_batch_pages(batch));
-}
-
-static int vb_inflate(struct vb_device *vb, const struct vb_goal *goal)
-{
-	unsigned long nr;
-	struct vb_batch *batch;
-
-	if (vb_channel_advising(vb))
-		return -EBUSY;
-	/* The last batch is for the way back, which may be urgent. */
-	if (vb_must_tell(vb) && list_is_singular(&vb->idle))
-		return -EBUSY;
-	batch = vb_idle_get(vb);
-	if (!batch)
-		return -EBUSY;
-
-	if (goal->exchange)
-		vb_fill_exchange(vb, batch);
-	else
-		vb_fill(vb, batch, goal->step);
-	/* Again: one of these pages may have left the balloon just now. */
-	if (!batch->nr || vb_channel_advising(vb)) {
-		nr = batch->nr;
-		vb_store_abort(batch);
-		vb_idle_put(vb, batch);
-		return nr ? -EBUSY : -ENOMEM;
-	}
-	vb_send(vb, batch, VB_INFLATE);
-	return 0;
-}
-
-static void vb_advise(struct vb_device *vb, struct vb_batch *advice,
-		      unsigned long nr)
-{
-	if (advice)
-		vb_channel_send(vb, advice);
-	vb_channel_release_end(vb);
-	vb_moved(vb, VB_DEFLATE, nr);
-}
-
-/**
- * vb_release() - give pages back to the guest at once
- * @vb: the device, without MUST_TELL_HOST
- * @nr: guest pages wanted
- *
- * The host hears of it when the worker runs next.  Allocates nothing.
- *
- * Context: Process context, also when memory has run out.
- * Return: guest pages given back.
- */
-unsigned long vb_release(struct vb_device *vb, unsigned long nr)
-{
-	struct vb_batch *advice;
-
-	vb_channel_release_begin(vb);
-	nr = vb_store_release(&vb->store, nr, &advice);
-	vb_advise(vb, advice, nr);
-	return nr;
-}
-
-static int vb_deflate(struct vb_device *vb, unsigned long nr)
-{
-	struct vb_batch *batch;
-
-	/* What is on its way in has to arrive before it can leave. */
-	nr = min(nr, vb_store_held(&vb->store));
-	if (!nr)
-		return -EBUSY;
-	if (!vb_must_tell(vb))
-		return vb_release(vb, nr) ? 0 : -EAGAIN;
-
-	batch = vb_idle_get(vb);
-	if (!batch)
-		return -EBUSY;
-	vb_store_take(&vb->store, batch, nr);
-	if (!batch->nr) {
-		vb_idle_put(vb, batch);
-		return -EAGAIN;
-	}
-	vb_send(vb, batch, VB_DEFLATE);
-	return 0;
-}
-
-/* Blocks may not stay where memory goes offline. */
-static int vb_evict(struct vb_device *vb, const struct vb_range *range)
-{
-	struct vb_batch *batch;
-	unsigned long nr;
-	int i;
-
-	if (!vb_block_within(&vb->store, range)) {
-		for (i = 0; i < VB_NR_BATCHES; i++)
-			if (vb_batch_overlaps(vb->batches[i], range))
-				return -EBUSY;
-		vb_offline_done(vb);
-		return 0;
-	}
-	if (!vb_must_tell(vb)) {
-		vb_channel_release_begin(vb);
-		nr = vb_block_release(&vb->store, ULONG_MAX, range, &batch);
-		vb_advise(vb, batch, nr);
-		return 0;
-	}
-	batch = vb_idle_get(vb);
-	if (!batch)
-		return -EBUSY;
-	vb_block_take(&vb->store, batch, ULONG_MAX, range);
-	vb_send(vb, batch, VB_DEFLATE);
-	return 0;
-}
-
 static void vb_events(struct vb_device *vb)
 {
 	if (test_and_clear_bit(VB_PENDING_CONFIG, &vb->pending))
 		vb_read_target(vb);
 	if (test_and_clear_bit(VB_PENDING_OOM, &vb->pending))
-		vb_policy_short(&vb->policy, VB_LIMIT_OOM, vb_now());
+		vb_policy_short(&vb->policy, VB_LIMIT_OOM, vb_policy_now());
 }
 
 static struct vb_goal vb_goal(struct vb_device *vb)
 {
 	struct vb_goal goal;
 	struct vb_view view = {
-		.now = vb_now(),
+		.now = vb_policy_now(),
 		.target = vb->target,
 		.held = vb_store_held(&vb->store) + vb->moving[VB_INFLATE],
 		.total = vb_total_pages(vb),
@@ -336,32 +127,33 @@ static struct vb_goal vb_goal(struct vb_device *vb)
 	return goal;
 }
 
+/* One step; returns what the steps return, or -ENODATA when none is due. */
 static int vb_advance(struct vb_device *vb, struct vb_goal *goal)
 {
 	struct vb_range range;
 	long wanted;
 	int rc;
 
-	vb_collect(vb);
+	vb_step_collect(vb);
 	vb_events(vb);
 	if (vb_channel_broken(vb))
 		return -EIO;
 	if (vb_offline_range(vb, &range))
-		return vb_evict(vb, &range);
+		return vb_step_evict(vb, &range);
 
 	*goal = vb_goal(vb);
 	wanted = atomic_long_read(&vb->oom_wanted);
 	if (wanted) {
 		goal->step = -wanted;
-		rc = vb_deflate(vb, wanted);
+		rc = vb_step_deflate(vb, wanted);
 		if (!rc)
 			atomic_long_set(&vb->oom_wanted, 0);
 		return rc;
 	}
 	if (goal->step > 0)
-		return vb_inflate(vb, goal);
+		return vb_step_inflate(vb, goal);
 	if (goal->step < 0)
-		return vb_deflate(vb, -goal->step);
+		return vb_step_deflate(vb, -goal->step);
 	if (vb_channel_busy(vb) || vb_migrate_parked(vb))
 		return -EBUSY;
 	vb->exchanging = false;
@@ -448,62 +240,26 @@ static void vb_work(struct work_struct *work)
 }
 
 /**
- * vb_worker_init() - prepare the worker and its batches
+ * vb_worker_init() - prepare the worker
  * @vb: the device
  *
  * Context: May sleep.
- * Return: 0 or -ENOMEM; vb_worker_exit() is due either way.
+ * Return: 0 or -ENOMEM.
  */
 int vb_worker_init(struct vb_device *vb)
 {
-	unsigned int i;
-
 	INIT_DELAYED_WORK(&vb->work, vb_work);
-	INIT_LIST_HEAD(&vb->idle);
 	vb->wq = alloc_workqueue("vballoon", WQ_FREEZABLE | WQ_MEM_RECLAIM |
 				 WQ_UNBOUND, 1);
-	if (!vb->wq)
-		return -ENOMEM;
-	for (i = 0; i < VB_NR_BATCHES; i++) {
-		vb->batches[i] = vb_batch_alloc(VB_KIND_PAGES, VB_BATCH_PFNS);
-		if (!vb->batches[i])
-			return -ENOMEM;
-		vb_idle_put(vb, vb->batches[i]);
-	}
-	return 0;
-}
-
-/**
- * vb_worker_empty() - give everything back, in the balloon or on its way
- * @vb: the device: stopped and reset, so that no host holds a page
- *
- * Context: May sleep.
- */
-void vb_worker_empty(struct vb_device *vb)
-{
-	unsigned int i;
-
-	INIT_LIST_HEAD(&vb->idle);
-	for (i = 0; i < VB_NR_BATCHES; i++) {
-		vb_store_abort(vb->batches[i]);
-		vb_idle_put(vb, vb->batches[i]);
-	}
-	vb_count(vb, VB_DEFLATED,
-		 vb_store_held(&vb->store) + vb->moving[VB_DEFLATE]);
-	memset(vb->moving, 0, sizeof(vb->moving));
-	vb_store_empty(&vb->store);
+	return vb->wq ? 0 : -ENOMEM;
 }
 
 /**
  * vb_worker_exit() - free what vb_worker_init() took
- * @vb: the device, its balloon empty
+ * @vb: the device, stopped
  */
 void vb_worker_exit(struct vb_device *vb)
 {
-	unsigned int i;
-
-	for (i = 0; i < VB_NR_BATCHES; i++)
-		vb_batch_free(vb->batches[i]);
 	if (vb->wq)
 		destroy_workqueue(vb->wq);
 }

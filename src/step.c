@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A step towards the goal: one batch goes in, or comes out.  Nobody waits here.
+ *
+ * The steps return
+ *   0		something moved: ask for the next goal
+ *   -EBUSY	it is the host's turn
+ *   -ENOMEM	the guest could not give a page: the policy knows
+ *   -EAGAIN	no page can leave the balloon just now: all are being migrated
+ */
+#include <linux/mm.h>
+
+#include "vballoon.h"
+
+#define CREATE_TRACE_POINTS
+#include <trace/events/vballoon.h>
+
+static struct vb_batch *vb_idle_get(struct vb_device *vb)
+{
+	struct vb_batch *batch;
+
+	batch = list_first_entry_or_null(&vb->idle, struct vb_batch, node);
+	if (batch)
+		list_del_init(&batch->node);
+	return batch;
+}
+
+static void vb_idle_put(struct vb_device *vb, struct vb_batch *batch)
+{
+	list_add(&batch->node, &vb->idle);
+}
+
+static void vb_send(struct vb_device *vb, struct vb_batch *batch, enum vb_op op)
+{
+	batch->op = op;
+	vb->moving[op] += vb_batch_pages(batch);
+	vb_channel_send(vb, batch);
+	vb_channel_pump(vb);
+	vb_channel_reap(vb);
+}
+
+static void vb_moved(struct vb_device *vb, enum vb_op op, unsigned long nr)
+{
+	if (!nr)
+		return;
+	vb_count(vb, op == VB_INFLATE ? VB_INFLATED : VB_DEFLATED, nr);
+	trace_vballoon_moved(vb->vdev->index, op == VB_INFLATE, nr);
+}
+
+/**
+ * vb_step_collect() - finish what the host has acknowledged
+ * @vb: the device
+ *
+ * Context: The worker.  May sleep.
+ */
+void vb_step_collect(struct vb_device *vb)
+{
+	struct vb_batch *batch;
+	unsigned long nr;
+
+	while ((batch = vb_channel_acked(vb))) {
+		nr = vb_batch_pages(batch);
+		vb->moving[batch->op] -= nr;
+		if (batch->op == VB_INFLATE) {
+			vb_store_commit(&vb->store, batch);
+		} else {
+			vb_store_abort(batch);
+			atomic_long_add(nr, &vb->oom_given);
+			wake_up(&vb->oom_wait);
+		}
+		vb_moved(vb, batch->op, nr);
+		vb_idle_put(vb, batch);
+	}
+	vb_migrate_settle(vb);
+}
+
+static void vb_fill(struct vb_device *vb, struct vb_batch *batch,
+		    unsigned long nr)
+{
+	unsigned long blocks = nr / VB_BLOCK_PAGES;
+
+	vb_block_prepare(&vb->store, batch,
+			 min_t(unsigned long, blocks, vb->block_batch));
+	if (batch->nr) {
+		vb_policy_fed(&vb->policy);
+		return;
+	}
+	nr = min_t(unsigned long, nr, VB_BATCH_PFNS / VB_PFNS_PER_PAGE);
+	vb_store_prepare(&vb->store, batch, nr);
+	if (batch->nr < nr) {
+		vb_policy_short(&vb->policy, VB_LIMIT_MEMORY, vb_policy_now());
+		vb_count(vb, VB_SHORTAGES, 1);
+	} else {
+		vb_policy_fed(&vb->policy);
+	}
+}
+
+/* One block too many, for which single pages will leave. */
+static void vb_fill_exchange(struct vb_device *vb, struct vb_batch *batch)
+{
+	vb_block_prepare(&vb->store, batch, 1);
+	vb_policy_exchanged(&vb->policy, batch->nr, vb_policy_now());
+}
+
+/**
+ * vb_step_inflate() - send one batch into the balloon
+ * @vb: the device
+ * @goal: what the policy wants, a step above 0
+ *
+ * Context: The worker.  May sleep and reclaim.
+ * Return: see above.
+ */
+int vb_step_inflate(struct vb_device *vb, const struct vb_goal *goal)
+{
+	struct vb_batch *batch;
+	unsigned long nr;
+
+	if (vb_channel_advising(vb))
+		return -EBUSY;
+	/* The last batch is for the way back, which may be urgent. */
+	if (vb_must_tell(vb) && list_is_singular(&vb->idle))
+		return -EBUSY;
+	batch = vb_idle_get(vb);
+	if (!batch)
+		return -EBUSY;
+
+	if (goal->exchange)
+		vb_fill_exchange(vb, batch);
+	else
+		vb_fill(vb, batch, goal->step);
+	/* Again: one of these pages may have left the balloon just now. */
+	if (!batch->nr || vb_channel_advising(vb)) {
+		nr = batch->nr;
+		vb_store_abort(batch);
+		vb_idle_put(vb, batch);
+		return nr ? -EBUSY : -ENOMEM;
+	}
+	vb->exchanging = goal->exchange;
+	if (goal->exchange)
+		vb_count(vb, VB_EXCHANGED, vb_batch_pages(batch));
+	vb_send(vb, batch, VB_INFLATE);
+	return 0;
+}
+
+static void vb_advise(struct vb_device *vb, struct vb_batch *advice,
+		      unsigned long nr)
+{
+	if (advice)
+		vb_channel_send(vb, advice);
+	vb_channel_release_end(vb);
+	vb_moved(vb, VB_DEFLATE, nr);
+}
+
+/**
+ * vb_step_release() - give pages back to the guest at once
+ * @vb: the device, without MUST_TELL_HOST
+ * @nr: guest pages wanted
+ *
+ * The host hears of it when the worker runs next.  Allocates nothing.
+ *
+ * Context: Process context, also when memory has run out.
+ * Return: guest pages given back.
+ */
+unsigned long vb_step_release(struct vb_device *vb, unsigned long nr)
+{
+	struct vb_batch *advice;
+
+	vb_channel_release_begin(vb);
+	nr = vb_store_release(&vb->store, nr, &advice);
+	vb_advise(vb, advice, nr);
+	return nr;
+}
+
+/**
+ * vb_step_deflate() - let one batch leave the balloon
+ * @vb: the device
+ * @nr: guest pages wanted
+ *
+ * Context: The worker.  Allocates nothing.
+ * Return: see above.
+ */
+int vb_step_deflate(struct vb_device *vb, unsigned long nr)
+{
+	struct vb_batch *batch;
+
+	/* What is on its way in has to arrive before it can leave. */
+	nr = min(nr, vb_store_held(&vb->store));
+	if (!nr)
+		return -EBUSY;
+	if (!vb_must_tell(vb))
+		return vb_step_release(vb, nr) ? 0 : -EAGAIN;
+
+	batch = vb_idle_get(vb);
+	if (!batch)
+		return -EBUSY;
+	vb_store_take(&vb->store, batch, nr);
+	if (!batch->nr) {
+		vb_idle_put(vb, batch);
+		return -EAGAIN;
+	}
+	vb_send(vb, batch, VB_DEFLATE);
+	return 0;
+}
+
+/**
+ * vb_step_evict() - let blocks leave where memory goes offline
+ * @vb: the device
+ * @range: where
+ *
+ * Context: The worker.  Allocates nothing.
+ * Return: see above.
+ */
+int vb_step_evict(struct vb_device *vb, const struct vb_range *range)
+{
+	struct vb_batch *batch;
+	unsigned long nr;
+	int i;
+
+	if (!vb_block_within(&vb->store, range)) {
+		for (i = 0; i < VB_NR_BATCHES; i++)
+			if (vb_batch_overlaps(vb->batches[i], range))
+				return -EBUSY;
+		vb_offline_done(vb);
+		return 0;
+	}
+	if (!vb_must_tell(vb)) {
+		vb_channel_release_begin(vb);
+		nr = vb_block_release(&vb->store, ULONG_MAX, range, &batch);
+		vb_advise(vb, batch, nr);
+		return 0;
+	}
+	batch = vb_idle_get(vb);
+	if (!batch)
+		return -EBUSY;
+	vb_block_take(&vb->store, batch, ULONG_MAX, range);
+	vb_send(vb, batch, VB_DEFLATE);
+	return 0;
+}
+
+/**
+ * vb_step_init() - take all the memory that batches need
+ * @vb: the device
+ *
+ * Context: May sleep.
+ * Return: 0 or -ENOMEM; vb_step_exit() is due either way.
+ */
+int vb_step_init(struct vb_device *vb)
+{
+	unsigned int i;
+
+	INIT_LIST_HEAD(&vb->idle);
+	for (i = 0; i < VB_NR_BATCHES; i++) {
+		vb->batches[i] = vb_batch_alloc(VB_KIND_PAGES, VB_BATCH_PFNS);
+		if (!vb->batches[i])
+			return -ENOMEM;
+		vb_idle_put(vb, vb->batches[i]);
+	}
+	return 0;
+}
+
+/**
+ * vb_step_empty() - give everything back, in the balloon or on its way
+ * @vb: the device: stopped and reset, so that no host holds a page
+ *
+ * Context: May sleep.
+ */
+void vb_step_empty(struct vb_device *vb)
+{
+	unsigned int i;
+
+	INIT_LIST_HEAD(&vb->idle);
+	for (i = 0; i < VB_NR_BATCHES; i++) {
+		vb_store_abort(vb->batches[i]);
+		vb_idle_put(vb, vb->batches[i]);
+	}
+	vb_count(vb, VB_DEFLATED,
+		 vb_store_held(&vb->store) + vb->moving[VB_DEFLATE]);
+	memset(vb->moving, 0, sizeof(vb->moving));
+	vb_store_empty(&vb->store);
+}
+
+/**
+ * vb_step_exit() - free what vb_step_init() took
+ * @vb: the device, its balloon empty
+ */
+void vb_step_exit(struct vb_device *vb)
+{
+	unsigned int i;
+
+	for (i = 0; i < VB_NR_BATCHES; i++)
+		vb_batch_free(vb->batches[i]);
+}
