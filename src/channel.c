@@ -144,7 +144,7 @@ bool vb_channel_send(struct vb_device *vb, struct vb_batch *batch)
  * before it has answered or was reset.  vb_channel_abandon() ends the wait.
  *
  * Context: Process context; sleeps, idle, for as long as the host likes.
- * Return: 0; -EBUSY, -EIO or -ENODEV when nothing was sent.
+ * Return: 0; -EBUSY, -EIO or -ENODEV when the host does not know.
  */
 int vb_channel_report(struct vb_device *vb, struct scatterlist *sg,
 		      unsigned int nents)
@@ -168,7 +168,8 @@ int vb_channel_report(struct vb_device *vb, struct scatterlist *sg,
 	if (vb_channel_reap(vb))
 		vb_host_answered(vb);
 	wait_event_idle(vb->channel.wait, vb_batch_acknowledged(&batch));
-	return 0;
+	/* Nor is it known to a host that was reset. */
+	return READ_ONCE(vb->stopping) ? -ENODEV : 0;
 }
 
 /**
@@ -351,6 +352,141 @@ void vb_channel_stats(struct vb_device *vb)
 	vb_count(vb, VB_STATS_SENT, 1);
 }
 
+static int vb_channel_hint_post(struct vb_device *vb, void *data, size_t len,
+				void *token, bool writable)
+{
+	struct vb_channel *channel = &vb->channel;
+	struct scatterlist sg;
+	unsigned long flags;
+	int rc;
+
+	sg_init_one(&sg, data, len);
+	spin_lock_irqsave(&channel->lock, flags);
+	if (writable)
+		rc = virtqueue_add_inbuf(channel->hint_vq, &sg, 1, token,
+					 GFP_ATOMIC);
+	else
+		rc = virtqueue_add_outbuf(channel->hint_vq, &sg, 1, token,
+					  GFP_ATOMIC);
+	if (!rc)
+		channel->hint_unsaid = true;
+	spin_unlock_irqrestore(&channel->lock, flags);
+	return rc;
+}
+
+/**
+ * vb_channel_hint_cmd() - post the number of a command
+ * @vb: the device, with a hint queue
+ * @cmd: the number, in the device's byte order; vb_channel_hint_get() returns
+ *       it when the host has read it
+ * @len: its size in bytes
+ *
+ * Context: Any.
+ * Return: 0, or the ring is full or broken.
+ */
+int vb_channel_hint_cmd(struct vb_device *vb, void *cmd, size_t len)
+{
+	return vb_channel_hint_post(vb, cmd, len, cmd, false);
+}
+
+/**
+ * vb_channel_hint_block() - post a block of free memory
+ * @vb: the device, with a hint queue
+ * @block: its address: one range an element, since QEMU looks at no more
+ * @len: its size in bytes
+ * @token: what vb_channel_hint_get() returns when the host has read it
+ *
+ * Context: Any.
+ * Return: 0, or the ring is full or broken.
+ */
+int vb_channel_hint_block(struct vb_device *vb, void *block, size_t len,
+			  void *token)
+{
+	return vb_channel_hint_post(vb, block, len, token, true);
+}
+
+/**
+ * vb_channel_hint_notify() - tell the host that there is something to read
+ * @vb: the device, with a hint queue
+ * @urge: even if the host says that it looks by itself
+ *
+ * Context: Any.
+ */
+void vb_channel_hint_notify(struct vb_device *vb, bool urge)
+{
+	struct vb_channel *channel = &vb->channel;
+	unsigned long flags;
+	bool notify = urge;
+
+	spin_lock_irqsave(&channel->lock, flags);
+	if (channel->hint_unsaid)
+		notify |= virtqueue_kick_prepare(channel->hint_vq);
+	channel->hint_unsaid = false;
+	spin_unlock_irqrestore(&channel->lock, flags);
+
+	if (notify)
+		virtqueue_notify(channel->hint_vq);
+}
+
+/**
+ * vb_channel_hint_get() - take back something that the host has read
+ * @vb: the device, with a hint queue
+ *
+ * After NULL, and not before, vb_hint_answered() is called when there is more.
+ *
+ * Context: Any.
+ * Return: the token, or NULL.
+ */
+void *vb_channel_hint_get(struct vb_device *vb)
+{
+	struct vb_channel *channel = &vb->channel;
+	unsigned long flags;
+	unsigned int len;
+	void *token;
+
+	spin_lock_irqsave(&channel->lock, flags);
+	do {
+		virtqueue_disable_cb(channel->hint_vq);
+		token = virtqueue_get_buf(channel->hint_vq, &len);
+		if (token || virtqueue_is_broken(channel->hint_vq))
+			break;
+	} while (!virtqueue_enable_cb_delayed(channel->hint_vq));
+	spin_unlock_irqrestore(&channel->lock, flags);
+	return token;
+}
+
+/**
+ * vb_channel_hint_detach() - take back something that the host never read
+ * @vb: the device, reset
+ *
+ * Context: Any; nobody else looks any more.
+ * Return: the token, or NULL.
+ */
+void *vb_channel_hint_detach(struct vb_device *vb)
+{
+	return virtqueue_detach_unused_buf(vb->channel.hint_vq);
+}
+
+/**
+ * vb_channel_report_room() - how many ranges fit in a report?
+ * @vb: the device
+ *
+ * Context: Any.
+ * Return: 0 if the host wants no reports.
+ */
+unsigned int vb_channel_report_room(struct vb_device *vb)
+{
+	struct virtqueue *vq = vb->channel.line[VB_LINE_RANGES].vq;
+	unsigned int room = vq ? virtqueue_get_vring_size(vq) : 0;
+
+	return room < PAGE_REPORTING_CAPACITY ? 0 : PAGE_REPORTING_CAPACITY;
+}
+
+static void vb_hint_callback(struct virtqueue *vq)
+{
+	vb_hint_answered(vq->vdev->priv);
+}
+
 static void vb_line_callback(struct virtqueue *vq)
 {
 	struct vb_device *vb = vq->vdev->priv;
@@ -378,6 +514,8 @@ static const struct vb_queue_info {
 	[VB_QUEUE_DEFLATE] = { { "deflate", vb_line_callback }, VB_ALWAYS },
 	[VB_QUEUE_STATS] = { { "stats", vb_stats_callback },
 			     VIRTIO_BALLOON_F_STATS_VQ },
+	[VB_QUEUE_HINT] = { { "hint", vb_hint_callback },
+			    VIRTIO_BALLOON_F_FREE_PAGE_HINT },
 	[VB_QUEUE_REPORT] = { { "report", vb_line_callback },
 			      VIRTIO_BALLOON_F_REPORTING },
 };
@@ -423,7 +561,9 @@ int vb_channel_open(struct vb_device *vb)
 	channel->line[VB_DEFLATE].vq = vq[VB_QUEUE_DEFLATE];
 	channel->line[VB_LINE_RANGES].vq = vq[VB_QUEUE_REPORT];
 	channel->stats_vq = vq[VB_QUEUE_STATS];
+	channel->hint_vq = vq[VB_QUEUE_HINT];
 	channel->stats_posted = false;
+	channel->hint_unsaid = false;
 	return 0;
 }
 

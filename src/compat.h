@@ -10,6 +10,9 @@
 #include <linux/gfp.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
+#include <linux/page_reporting.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
 #include <linux/virtio.h>
 #include <linux/virtio_config.h>
 #include <linux/vmstat.h>
@@ -121,6 +124,115 @@ static inline int vb_find_vqs(struct virtio_device *vdev, unsigned int nr,
 		names[i] = info[i].name;
 	}
 	return virtio_find_vqs(vdev, nr, vqs, callbacks, names, NULL);
+}
+#endif
+
+/* The largest order that the page allocator knows. */
+#ifndef MAX_PAGE_ORDER
+#define MAX_PAGE_ORDER	(MAX_ORDER - 1)
+#endif
+
+/* Shrinkers: registered by their user once, allocated by the core since 6.7. */
+typedef unsigned long vb_shrink_t(struct shrinker *shrinker,
+				  struct shrink_control *control);
+
+#ifdef SHRINKER_ALLOCATED
+static inline void *vb_shrinker_data(struct shrinker *shrinker)
+{
+	return shrinker->private_data;
+}
+
+static inline void vb_shrinker_delete(struct shrinker *shrinker)
+{
+	shrinker_free(shrinker);
+}
+
+static inline struct shrinker *vb_shrinker_new(const char *name,
+					       vb_shrink_t *count,
+					       vb_shrink_t *scan, void *data)
+{
+	struct shrinker *shrinker = shrinker_alloc(0, "%s", name);
+
+	if (!shrinker)
+		return NULL;
+	shrinker->count_objects = count;
+	shrinker->scan_objects = scan;
+	shrinker->seeks = 0;
+	shrinker->private_data = data;
+	shrinker_register(shrinker);
+	return shrinker;
+}
+#else
+struct vb_shrinker {
+	struct shrinker shrinker;
+	void *data;
+};
+
+static inline void *vb_shrinker_data(struct shrinker *shrinker)
+{
+	return container_of(shrinker, struct vb_shrinker, shrinker)->data;
+}
+
+static inline void vb_shrinker_delete(struct shrinker *shrinker)
+{
+	unregister_shrinker(shrinker);
+	kfree(container_of(shrinker, struct vb_shrinker, shrinker));
+}
+
+static inline struct shrinker *vb_shrinker_new(const char *name,
+					       vb_shrink_t *count,
+					       vb_shrink_t *scan, void *data)
+{
+	struct vb_shrinker *own = kzalloc(sizeof(*own), GFP_KERNEL);
+
+	if (!own)
+		return NULL;
+	own->shrinker.count_objects = count;
+	own->shrinker.scan_objects = scan;
+	own->shrinker.seeks = 0;
+	own->data = data;
+	if (register_shrinker(&own->shrinker, "%s", name)) {
+		kfree(own);
+		return NULL;
+	}
+	return &own->shrinker;
+}
+#endif
+
+/* Free page reporting: 7.x has a capacity, and a name for the default order. */
+#ifdef PAGE_REPORTING_ORDER_UNSPECIFIED
+#define vb_page_reporting_set_capacity(reporting, nr) \
+	((reporting)->capacity = (nr))
+#else
+#define PAGE_REPORTING_ORDER_UNSPECIFIED	0
+#define vb_page_reporting_set_capacity(reporting, nr)	((void)(nr))
+#endif
+
+#if IS_ENABLED(CONFIG_PAGE_REPORTING)
+static inline int
+vb_page_reporting_register(struct page_reporting_dev_info *reporting,
+			   unsigned int capacity)
+{
+	vb_page_reporting_set_capacity(reporting, capacity);
+	return page_reporting_register(reporting);
+}
+
+static inline void
+vb_page_reporting_unregister(struct page_reporting_dev_info *reporting)
+{
+	page_reporting_unregister(reporting);
+}
+#else
+static inline int
+vb_page_reporting_register(struct page_reporting_dev_info *reporting,
+			   unsigned int capacity)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline void
+vb_page_reporting_unregister(struct page_reporting_dev_info *reporting)
+{
 }
 #endif
 

@@ -69,7 +69,7 @@ const char *vb_engine_name(enum vb_engine engine)
  */
 void vb_engine_init(struct vb_device *vb)
 {
-	bool ranges = virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_REPORTING);
+	bool ranges = vb_reports_usable(vb);
 
 	if (vb_engine_param == VB_ENGINE_RANGE && !ranges)
 		dev_warn(&vb->vdev->dev,

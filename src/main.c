@@ -22,6 +22,7 @@ static void vb_config_changed(struct virtio_device *vdev)
 
 	set_bit(VB_PENDING_CONFIG, &vb->pending);
 	vb_kick_worker(vb);
+	vb_hint_config_changed(vb);
 }
 
 /*
@@ -38,12 +39,12 @@ static int vb_start(struct vb_device *vb)
 		return rc;
 	}
 	rc = vb_oom_start(vb);
-	if (rc) {
-		virtio_reset_device(vb->vdev);
-		vb_channel_abandon(vb);
-		vb_channel_close(vb);
-		return rc;
-	}
+	if (rc)
+		goto err_channel;
+	rc = vb_hint_start(vb);
+	if (rc)
+		goto err_oom;
+	vb_poison_tell(vb);
 	virtio_device_ready(vb->vdev);
 	/* Left by a driver before us, or by ourselves before a suspend. */
 	virtio_cread_le(vb->vdev, struct virtio_balloon_config, actual,
@@ -54,7 +55,17 @@ static int vb_start(struct vb_device *vb)
 	queue_work(vb->stats_wq, &vb->stats_work);
 	set_bit(VB_PENDING_CONFIG, &vb->pending);
 	vb_kick_worker(vb);
+	vb_hint_config_changed(vb);
+	vb_report_start(vb);
 	return 0;
+
+err_oom:
+	vb_oom_stop(vb);
+err_channel:
+	virtio_reset_device(vb->vdev);
+	vb_channel_abandon(vb);
+	vb_channel_close(vb);
+	return rc;
 }
 
 /*
@@ -68,6 +79,7 @@ static void vb_stop(struct vb_device *vb)
 	WRITE_ONCE(vb->stopping, true);
 	wake_up(&vb->evict_wait);
 	vb_oom_stop(vb);
+	vb_hint_stop(vb);
 	cancel_delayed_work_sync(&vb->work);
 	cancel_work_sync(&vb->stats_work);
 	vb_migrate_stop(vb);
@@ -79,6 +91,8 @@ static void vb_stop(struct vb_device *vb)
 	cancel_work_sync(&vb->stats_work);
 
 	vb_channel_abandon(vb);
+	vb_report_stop(vb);
+	vb_hint_empty(vb);
 	vb_channel_close(vb);
 	vb_migrate_drop(vb);
 	vb_step_empty(vb);
@@ -97,6 +111,7 @@ static void vb_free(struct vb_device *vb)
 {
 	if (vb->stats_wq)
 		destroy_workqueue(vb->stats_wq);
+	vb_hint_exit(vb);
 	vb_worker_exit(vb);
 	vb_step_exit(vb);
 	vb_migrate_exit(vb);
@@ -126,8 +141,8 @@ static struct vb_device *vb_alloc(struct virtio_device *vdev)
 	vb->stats_wq = alloc_workqueue("vballoon-stats", WQ_FREEZABLE |
 				       WQ_MEM_RECLAIM | WQ_UNBOUND |
 				       WQ_HIGHPRI, 1);
-	if (!vb->stats_wq || vb_channel_init(vb) || vb_migrate_init(vb) ||
-	    vb_step_init(vb) || vb_worker_init(vb)) {
+	if (!vb->stats_wq || vb_hint_init(vb) || vb_channel_init(vb) ||
+	    vb_migrate_init(vb) || vb_step_init(vb) || vb_worker_init(vb)) {
 		vb_free(vb);
 		return NULL;
 	}
@@ -208,17 +223,20 @@ static int vb_validate(struct virtio_device *vdev)
 	if (virtio_has_feature(vdev, VIRTIO_F_ACCESS_PLATFORM))
 		dev_info(&vdev->dev, "declines ACCESS_PLATFORM: a balloon speaks of guest-physical pages\n");
 	__virtio_clear_bit(vdev, VIRTIO_F_ACCESS_PLATFORM);
+	vb_poison_validate(vdev);
 	return 0;
 }
 
 /*
  * Every queue that is offered before the last one in use must be negotiated,
- * since hosts and drivers number them differently.
+ * since hosts and drivers number them differently: reporting is the last.
  */
 static const unsigned int vb_features[] = {
 	VIRTIO_BALLOON_F_MUST_TELL_HOST,
 	VIRTIO_BALLOON_F_STATS_VQ,
 	VIRTIO_BALLOON_F_DEFLATE_ON_OOM,
+	VIRTIO_BALLOON_F_FREE_PAGE_HINT,
+	VIRTIO_BALLOON_F_PAGE_POISON,
 	VIRTIO_BALLOON_F_REPORTING,
 };
 

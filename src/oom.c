@@ -8,8 +8,6 @@
 
 /* Given back each time: 4 MiB. */
 #define VB_OOM_GIFT	((4UL << 20) >> PAGE_SHIFT)
-/* Before the notifiers of others, as the in-tree driver. */
-#define VB_OOM_PRIORITY	80
 /* How long an allocation waits for a host that must be told. */
 #define VB_OOM_WAIT	HZ
 

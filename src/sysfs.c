@@ -133,6 +133,8 @@ static struct kobj_attribute vb_counters[VB_NR_COUNTERS] = {
 	VB_COUNTER_ATTR(VB_ACTUAL_WRITES, actual_writes),
 	VB_COUNTER_ATTR(VB_STATS_SENT, statistics),
 	VB_COUNTER_ATTR(VB_SILENCES, silences),
+	VB_COUNTER_ATTR(VB_HINTED, hinted_pages),
+	VB_COUNTER_ATTR(VB_REPORTED, reported_pages),
 };
 
 static ssize_t vb_counter_show(struct kobject *dir,

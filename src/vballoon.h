@@ -41,6 +41,9 @@
 /* Most ranges in one element: the smallest ring of the hosts we know. */
 #define VB_MAX_RANGES		32U
 
+/* Before the notifiers of others, as the in-tree driver. */
+#define VB_OOM_PRIORITY		80
+
 /* The host gets this long before it counts as silent. */
 #define VB_SILENT_AFTER		(5 * HZ)
 /* A page migration waits this long for the host. */
@@ -140,6 +143,8 @@ struct vb_batch {
  * @VB_ACTUAL_WRITES: writes of `actual`
  * @VB_STATS_SENT: statistics handed to the host
  * @VB_SILENCES: times the host fell silent
+ * @VB_HINTED: guest pages that the host was told are free, for a migration
+ * @VB_REPORTED: free guest pages that were reported to the host
  * @VB_NR_COUNTERS: how many there are
  */
 enum vb_counter {
@@ -154,6 +159,8 @@ enum vb_counter {
 	VB_ACTUAL_WRITES,
 	VB_STATS_SENT,
 	VB_SILENCES,
+	VB_HINTED,
+	VB_REPORTED,
 	VB_NR_COUNTERS,
 };
 
@@ -182,6 +189,7 @@ enum vb_state {
  * @VB_QUEUE_INFLATE: PFNs of pages that enter the balloon
  * @VB_QUEUE_DEFLATE: PFNs of pages that leave it
  * @VB_QUEUE_STATS: statistics
+ * @VB_QUEUE_HINT: free memory that a migration need not send
  * @VB_QUEUE_REPORT: ranges of free pages
  * @VB_NR_QUEUES: how many there are
  *
@@ -191,6 +199,7 @@ enum vb_queue {
 	VB_QUEUE_INFLATE,
 	VB_QUEUE_DEFLATE,
 	VB_QUEUE_STATS,
+	VB_QUEUE_HINT,
 	VB_QUEUE_REPORT,
 	VB_NR_QUEUES,
 };
@@ -242,6 +251,9 @@ struct vb_line {
  * @stats_vq: the statistics queue, or NULL
  * @stats: its buffer; owned by the host while @stats_posted
  * @stats_posted: the host has the buffer; only the statistics work looks
+ * @hint_vq: the free page hint queue, or NULL; @lock
+ * @hint_unsaid: something was posted there that no notification was sent for;
+ *               @lock
  * @acked: VB_KIND_PAGES batches that the host has acknowledged
  * @pending: batches sent and not acknowledged, by operation
  * @owed: those of them that the worker waits for
@@ -260,6 +272,8 @@ struct vb_channel {
 	struct virtqueue *stats_vq;
 	struct virtio_balloon_stat *stats;
 	bool stats_posted;
+	struct virtqueue *hint_vq;
+	bool hint_unsaid;
 	struct list_head acked;
 	unsigned int pending[VB_NR_OPS];
 	unsigned int owed;
@@ -313,6 +327,52 @@ struct vb_migrator {
 };
 
 /**
+ * struct vb_hint - free page hinting
+ * @wq: runs @work; NULL if the host does not ask
+ * @work: answers the host
+ * @shrinker: gives blocks back when the guest needs memory; NULL while stopped
+ * @oom_nb: the same, at the last moment
+ * @lock: guards the lists and counts, and is held while a buffer is posted or
+ *        taken back; outside the channel lock
+ * @kept: blocks that the host has read; a block is linked by its first page,
+ *        whose private field is its order
+ * @again: blocks that are free for the next command to tell
+ * @kept_pages: guest pages in both lists; @lock, read anywhere
+ * @inflight: blocks before the host; @lock, read anywhere
+ * @cmd: the buffer that a command's number travels in, in the device's byte
+ *       order; the host's while @cmd_posted
+ * @cmd_posted: the host has @cmd; @lock
+ * @strained: the guest needed memory: take no more for this command
+ * @urge: notify the host even if it did not ask for it, since it may be another
+ *        host than the one that did not: a migration's destination; @work only
+ * @order: of the blocks to take next; @work only
+ * @wanted: the command in the device's config, as last read; @work only
+ * @told: the command that was posted last; @work only
+ * @spent: the command that there is no more to tell for; @work only
+ */
+struct vb_hint {
+	struct workqueue_struct *wq;
+	struct work_struct work;
+	struct shrinker *shrinker;
+	struct notifier_block oom_nb;
+
+	spinlock_t lock;	/* lists, counts, the command's buffer */
+	struct list_head kept;
+	struct list_head again;
+	unsigned long kept_pages;
+	unsigned int inflight;
+	__virtio32 cmd;
+	bool cmd_posted;
+
+	bool strained;
+	bool urge;
+	unsigned int order;
+	u32 wanted;
+	u32 told;
+	u32 spent;
+};
+
+/**
  * struct vb_device - a balloon device
  * @vdev: the virtio device
  * @wq: runs @work
@@ -326,6 +386,9 @@ struct vb_migrator {
  * @policy: how much; worker only
  * @engine: how blocks travel: PFN or RANGE; constant while bound
  * @block_batch: blocks that a batch takes; constant while bound
+ * @hint: free page hinting
+ * @reporting: free page reporting, known to the kernel while @reports
+ * @reports: see @reporting; start and stop only
  * @batches: all VB_KIND_PAGES batches; constant
  * @idle: those that are not on their way; worker only
  * @moving: guest pages in VB_KIND_PAGES batches on their way, by operation;
@@ -370,6 +433,9 @@ struct vb_device {
 	struct vb_policy policy;
 	enum vb_engine engine;
 	unsigned int block_batch;
+	struct vb_hint hint;
+	struct page_reporting_dev_info reporting;
+	bool reports;
 
 	struct vb_batch *batches[VB_NR_BATCHES];
 	struct list_head idle;
@@ -403,6 +469,7 @@ struct vb_device {
 /* Bits of vb_device.pending. */
 #define VB_PENDING_CONFIG	0	/* the host may have changed the target */
 #define VB_PENDING_OOM		1	/* the guest ran out of memory */
+#define VB_PENDING_HINT		2	/* the host may have another question */
 
 static inline void vb_count(struct vb_device *vb, enum vb_counter counter,
 			    long n)
@@ -507,6 +574,15 @@ bool vb_channel_busy(struct vb_device *vb);
 bool vb_channel_broken(struct vb_device *vb);
 bool vb_channel_silent(struct vb_device *vb);
 void vb_channel_stats(struct vb_device *vb);
+int vb_channel_hint_cmd(struct vb_device *vb, void *cmd, size_t len);
+int vb_channel_hint_block(struct vb_device *vb, void *block, size_t len,
+			  void *token);
+void vb_channel_hint_notify(struct vb_device *vb, bool urge);
+void *vb_channel_hint_get(struct vb_device *vb);
+void *vb_channel_hint_detach(struct vb_device *vb);
+unsigned int vb_channel_report_room(struct vb_device *vb);
+int vb_channel_report(struct vb_device *vb, struct scatterlist *sg,
+		      unsigned int nents);
 
 /* store.c */
 void vb_store_init(struct vb_store *store, bool adjust);
@@ -549,6 +625,24 @@ void vb_migrate_drop(struct vb_device *vb);
 unsigned int vb_stats_fill(struct virtio_device *vdev,
 			   struct virtio_balloon_stat *stats);
 #define VB_STATS_MAX	16
+
+/* poison.c */
+void vb_poison_validate(struct virtio_device *vdev);
+void vb_poison_tell(struct vb_device *vb);
+bool vb_reports_usable(struct vb_device *vb);
+
+/* hint.c */
+int vb_hint_init(struct vb_device *vb);
+void vb_hint_exit(struct vb_device *vb);
+int vb_hint_start(struct vb_device *vb);
+void vb_hint_stop(struct vb_device *vb);
+void vb_hint_empty(struct vb_device *vb);
+void vb_hint_config_changed(struct vb_device *vb);
+void vb_hint_answered(struct vb_device *vb);
+
+/* report.c */
+void vb_report_start(struct vb_device *vb);
+void vb_report_stop(struct vb_device *vb);
 
 /* sysfs.c */
 int vb_sysfs_add(struct vb_device *vb);

@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Free page hinting: for a live migration the host asks which memory is free,
+ * so that it need not send it.
+ *
+ * A free page may be in use a moment later.  So free memory is taken, in the
+ * largest blocks, told to the host, and kept until the host is done, or the
+ * guest needs it.  The host numbers its questions ("commands"), and so does
+ * the answer: the number, then blocks, then STOP when there are no more.
+ *
+ * A block that the host has not read is nobody's: some hosts throw away its
+ * contents when they do.  So few are before the host at a time, and only what
+ * it has read goes back to the guest before the device is reset.
+ */
+#include <linux/mm.h>
+#include <linux/oom.h>
+#include <linux/swap.h>
+#include <linux/vmstat.h>
+
+#include "vballoon.h"
+
+/*
+ * From what is free only, no reclaim, no reserves.  Movable keeps the page
+ * allocator from turning whole blocks into unmovable ones, yet without
+ * __GFP_HIGHMEM nothing comes from ZONE_MOVABLE.
+ */
+#define VB_HINT_GFP	(__GFP_MOVABLE | __GFP_NORETRY | __GFP_NOWARN | \
+			 __GFP_NOMEMALLOC | VB_GFP_UNTOUCHED)
+/* The largest block (4 MiB on x86) and the smallest that is worth a buffer. */
+#define VB_HINT_ORDER_MAX	MAX_PAGE_ORDER
+#define VB_HINT_ORDER_MIN	min_t(unsigned int, pageblock_order, MAX_PAGE_ORDER)
+/* Blocks before the host: what a silent one can keep, 128 MiB on x86. */
+#define VB_HINT_INFLIGHT	32U
+/* Blocks to a notification. */
+#define VB_HINT_KICK		8U
+/* Before the balloon's own pages: these cost nothing. */
+#define VB_HINT_OOM_PRIORITY	(VB_OOM_PRIORITY + 1)
+
+static unsigned long vb_block_pages(struct page *page)
+{
+	return 1UL << page_private(page);
+}
+
+static void vb_block_free(struct page *page)
+{
+	unsigned int order = page_private(page);
+
+	set_page_private(page, 0);
+	__free_pages(page, order);
+}
+
+static void vb_hint_kick(struct vb_device *vb)
+{
+	if (!READ_ONCE(vb->stopping))
+		queue_work(vb->hint.wq, &vb->hint.work);
+}
+
+/**
+ * vb_hint_answered() - the host has read something on the hint queue
+ * @vb: the device
+ *
+ * Context: Any.
+ */
+void vb_hint_answered(struct vb_device *vb)
+{
+	vb_hint_kick(vb);
+}
+
+/**
+ * vb_hint_config_changed() - the host may have another question
+ * @vb: the device
+ *
+ * Context: Any.
+ */
+void vb_hint_config_changed(struct vb_device *vb)
+{
+	if (!vb->hint.wq)
+		return;
+	set_bit(VB_PENDING_HINT, &vb->pending);
+	vb_hint_kick(vb);
+}
+
+/* Take back what the host has read; a block may go back to the guest now. */
+static void vb_hint_collect(struct vb_device *vb)
+{
+	struct vb_hint *hint = &vb->hint;
+	unsigned long pages = 0;
+	struct page *page;
+	void *token;
+
+	spin_lock(&hint->lock);
+	while ((token = vb_channel_hint_get(vb))) {
+		if (token == &hint->cmd) {
+			hint->cmd_posted = false;
+			continue;
+		}
+		page = token;
+		hint->inflight--;
+		list_add_tail(&page->lru, &hint->kept);
+		pages += vb_block_pages(page);
+	}
+	hint->kept_pages += pages;
+	spin_unlock(&hint->lock);
+	vb_count(vb, VB_HINTED, pages);
+}
+
+static struct page *vb_hint_pop(struct vb_hint *hint, struct list_head *list)
+{
+	struct page *page;
+
+	lockdep_assert_held(&hint->lock);
+
+	page = list_first_entry_or_null(list, struct page, lru);
+	if (!page)
+		return NULL;
+	list_del(&page->lru);
+	hint->kept_pages -= vb_block_pages(page);
+	return page;
+}
+
+/* Give back at least @nr pages, or all that the host has read. */
+static unsigned long vb_hint_give(struct vb_device *vb, unsigned long nr)
+{
+	struct vb_hint *hint = &vb->hint;
+	unsigned long given = 0;
+	struct page *page;
+
+	while (given < nr) {
+		spin_lock(&hint->lock);
+		page = vb_hint_pop(hint, &hint->kept);
+		if (!page)
+			page = vb_hint_pop(hint, &hint->again);
+		spin_unlock(&hint->lock);
+		if (!page)
+			break;
+		given += vb_block_pages(page);
+		vb_block_free(page);
+	}
+	return given;
+}
+
+/* The guest needs its memory: this command gets no more of it. */
+static unsigned long vb_hint_strain(struct vb_device *vb, unsigned long nr)
+{
+	WRITE_ONCE(vb->hint.strained, true);
+	vb_hint_collect(vb);
+	return vb_hint_give(vb, nr);
+}
+
+static unsigned long vb_hint_count_objects(struct shrinker *shrinker,
+					   struct shrink_control *control)
+{
+	struct vb_device *vb = vb_shrinker_data(shrinker);
+
+	return READ_ONCE(vb->hint.kept_pages) ?: SHRINK_EMPTY;
+}
+
+static unsigned long vb_hint_scan_objects(struct shrinker *shrinker,
+					  struct shrink_control *control)
+{
+	unsigned long given;
+
+	given = vb_hint_strain(vb_shrinker_data(shrinker), control->nr_to_scan);
+	return given ?: SHRINK_STOP;
+}
+
+static int vb_hint_oom(struct notifier_block *nb, unsigned long unused,
+		       void *parm)
+{
+	struct vb_device *vb = container_of(nb, struct vb_device, hint.oom_nb);
+	unsigned long *freed = parm;
+
+	*freed += vb_hint_strain(vb, ULONG_MAX);
+	return NOTIFY_OK;
+}
+
+/* Is there memory that nobody will miss, and not merely reclaimable? */
+static bool vb_hint_may_take(struct vb_device *vb)
+{
+	unsigned long floor = vb_policy_floor(vb_total_pages(vb), PAGE_SHIFT) +
+			      (1UL << VB_HINT_ORDER_MAX);
+
+	return si_mem_available() > (long)floor &&
+	       global_zone_page_state(NR_FREE_PAGES) > floor;
+}
+
+static struct page *vb_hint_take(struct vb_device *vb)
+{
+	struct vb_hint *hint = &vb->hint;
+	struct page *page;
+
+	if (!vb_hint_may_take(vb))
+		return NULL;
+	/* Once there is none of a size, look for smaller ones only. */
+	for (;;) {
+		page = alloc_pages(VB_HINT_GFP, hint->order);
+		if (page)
+			break;
+		if (hint->order <= VB_HINT_ORDER_MIN)
+			return NULL;
+		hint->order--;
+	}
+	set_page_private(page, hint->order);
+	return page;
+}
+
+/*
+ * The steps below return
+ *   0		done: take the next
+ *   -EBUSY	it is the host's turn; its answer brings us back
+ *   -ENODATA	nothing to do
+ */
+static int vb_hint_tell(struct vb_device *vb, u32 cmd)
+{
+	struct vb_hint *hint = &vb->hint;
+	int rc = -EBUSY;
+
+	spin_lock(&hint->lock);
+	if (hint->cmd_posted)
+		goto out;
+	hint->cmd = cpu_to_virtio32(vb->vdev, cmd);
+	if (vb_channel_hint_cmd(vb, &hint->cmd, sizeof(hint->cmd)))
+		goto out;
+	hint->cmd_posted = true;
+	hint->told = cmd;
+	rc = 0;
+	if (cmd == VIRTIO_BALLOON_CMD_ID_STOP)
+		goto out;
+	/* A new command knows nothing of what the last one was told. */
+	list_splice_tail_init(&hint->kept, &hint->again);
+	hint->order = VB_HINT_ORDER_MAX;
+	WRITE_ONCE(hint->strained, false);
+out:
+	spin_unlock(&hint->lock);
+	return rc;
+}
+
+static int vb_hint_block(struct vb_device *vb)
+{
+	struct vb_hint *hint = &vb->hint;
+	struct page *page;
+	int rc = 0;
+
+	if (READ_ONCE(hint->inflight) >= VB_HINT_INFLIGHT)
+		return -EBUSY;
+	spin_lock(&hint->lock);
+	page = vb_hint_pop(hint, &hint->again);
+	spin_unlock(&hint->lock);
+	if (!page && !READ_ONCE(hint->strained))
+		page = vb_hint_take(vb);
+	if (!page) {
+		hint->spent = hint->told;
+		return 0;
+	}
+
+	spin_lock(&hint->lock);
+	if (vb_channel_hint_block(vb, page_address(page),
+				  PAGE_SIZE << page_private(page), page)) {
+		/* The ring is full, or broken. */
+		hint->kept_pages += vb_block_pages(page);
+		list_add(&page->lru, &hint->again);
+		rc = -EBUSY;
+	} else {
+		hint->inflight++;
+	}
+	spin_unlock(&hint->lock);
+	return rc;
+}
+
+static int vb_hint_step(struct vb_device *vb)
+{
+	struct vb_hint *hint = &vb->hint;
+	u32 goal;
+
+	if (test_and_clear_bit(VB_PENDING_HINT, &vb->pending)) {
+		/* Little-endian on legacy devices too (virtio 1.3, 5.5.4). */
+		virtio_cread_le(vb->vdev, struct virtio_balloon_config,
+				free_page_hint_cmd_id, &hint->wanted);
+		hint->urge = true;
+	}
+	goal = hint->wanted;
+	if (goal == VIRTIO_BALLOON_CMD_ID_DONE) {
+		vb_hint_give(vb, ULONG_MAX);
+		goal = VIRTIO_BALLOON_CMD_ID_STOP;
+	}
+	if (goal == VIRTIO_BALLOON_CMD_ID_STOP)
+		hint->spent = goal;
+	else if (goal == hint->spent)
+		goal = VIRTIO_BALLOON_CMD_ID_STOP;
+
+	if (goal != hint->told)
+		return vb_hint_tell(vb, goal);
+	if (goal == VIRTIO_BALLOON_CMD_ID_STOP)
+		return -ENODATA;
+	return vb_hint_block(vb);
+}
+
+static void vb_hint_work(struct work_struct *work)
+{
+	struct vb_device *vb = container_of(work, struct vb_device, hint.work);
+	struct vb_hint *hint = &vb->hint;
+	unsigned int posted = 0;
+	int rc;
+
+	do {
+		if (READ_ONCE(vb->stopping))
+			return;
+		cond_resched();
+		vb_hint_collect(vb);
+		rc = vb_hint_step(vb);
+		posted += !rc;
+		if (rc || !(posted % VB_HINT_KICK)) {
+			vb_channel_hint_notify(vb, hint->urge);
+			hint->urge = false;
+		}
+	} while (!rc);
+}
+
+/* Nothing is told, nothing is asked. */
+static void vb_hint_reset(struct vb_hint *hint)
+{
+	hint->wanted = VIRTIO_BALLOON_CMD_ID_STOP;
+	hint->told = VIRTIO_BALLOON_CMD_ID_STOP;
+	hint->spent = VIRTIO_BALLOON_CMD_ID_STOP;
+	hint->cmd_posted = false;
+	hint->inflight = 0;
+}
+
+/**
+ * vb_hint_start() - answer the host's questions from now on
+ * @vb: the device; its queues are open, and it is not ready yet
+ *
+ * Context: May sleep.
+ * Return: 0, -ENOMEM, or the notifier chain's error.
+ */
+int vb_hint_start(struct vb_device *vb)
+{
+	struct vb_hint *hint = &vb->hint;
+	int rc;
+
+	if (!hint->wq)
+		return 0;
+	vb_hint_reset(hint);
+	hint->shrinker = vb_shrinker_new("vballoon-hint", vb_hint_count_objects,
+					 vb_hint_scan_objects, vb);
+	if (!hint->shrinker)
+		return -ENOMEM;
+	hint->oom_nb.notifier_call = vb_hint_oom;
+	hint->oom_nb.priority = VB_HINT_OOM_PRIORITY;
+	rc = register_oom_notifier(&hint->oom_nb);
+	if (rc) {
+		vb_shrinker_delete(hint->shrinker);
+		hint->shrinker = NULL;
+	}
+	return rc;
+}
+
+/**
+ * vb_hint_stop() - take no more, and nothing of it runs
+ * @vb: the device, stopping
+ *
+ * Context: May sleep.
+ */
+void vb_hint_stop(struct vb_device *vb)
+{
+	struct vb_hint *hint = &vb->hint;
+
+	if (!hint->shrinker)
+		return;
+	unregister_oom_notifier(&hint->oom_nb);
+	vb_shrinker_delete(hint->shrinker);
+	hint->shrinker = NULL;
+	cancel_work_sync(&hint->work);
+}
+
+/**
+ * vb_hint_empty() - give everything back, read by the host or not
+ * @vb: the device: stopped and reset, its queues still there
+ *
+ * Context: May sleep.
+ */
+void vb_hint_empty(struct vb_device *vb)
+{
+	struct vb_hint *hint = &vb->hint;
+	void *token;
+
+	if (!hint->wq)
+		return;
+	/* A callback may have queued it before the reset. */
+	cancel_work_sync(&hint->work);
+	while ((token = vb_channel_hint_detach(vb)))
+		if (token != &hint->cmd)
+			vb_block_free(token);
+	vb_hint_give(vb, ULONG_MAX);
+	vb_hint_reset(hint);
+}
+
+/**
+ * vb_hint_init() - prepare, if the host may ask
+ * @vb: the device, its features fixed
+ *
+ * Context: May sleep.
+ * Return: 0 or -ENOMEM; vb_hint_exit() is due either way.
+ */
+int vb_hint_init(struct vb_device *vb)
+{
+	struct vb_hint *hint = &vb->hint;
+
+	spin_lock_init(&hint->lock);
+	INIT_LIST_HEAD(&hint->kept);
+	INIT_LIST_HEAD(&hint->again);
+	INIT_WORK(&hint->work, vb_hint_work);
+	if (!virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_FREE_PAGE_HINT))
+		return 0;
+	/* Of its own: it may take a while, and statistics should not. */
+	hint->wq = alloc_workqueue("vballoon-hint", WQ_FREEZABLE |
+				   WQ_MEM_RECLAIM | WQ_UNBOUND, 1);
+	return hint->wq ? 0 : -ENOMEM;
+}
+
+/**
+ * vb_hint_exit() - free what vb_hint_init() took
+ * @vb: the device, stopped
+ */
+void vb_hint_exit(struct vb_device *vb)
+{
+	if (vb->hint.wq)
+		destroy_workqueue(vb->hint.wq);
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a free page of this guest contains: nothing in particular, zeroes
+ * (init_on_free=1) or a pattern (page_poison=1), and what the host has to know
+ * of it before it may replace free pages by others.
+ */
+#include <linux/mm.h>
+#include <linux/poison.h>
+
+#include "vballoon.h"
+
+static bool vb_free_pages_keep_a_value(void)
+{
+	return want_init_on_free() || page_poisoning_enabled_static();
+}
+
+static u32 vb_poison(void)
+{
+	/* Four times the byte; the kernel has at most one of the two on. */
+	return want_init_on_free() ? 0 : PAGE_POISON * 0x01010101U;
+}
+
+/**
+ * vb_poison_validate() - settle what the guest says of its free pages
+ * @vdev: the device, before its features are fixed
+ *
+ * A driver that expects no value of free pages declines PAGE_POISON; one that
+ * does must not report free pages to a host that cannot be told the value
+ * (virtio 1.3, 5.5.6.7).  REPORTING has the last queue, so that no other
+ * queue changes its number.
+ *
+ * Context: Any.
+ */
+void vb_poison_validate(struct virtio_device *vdev)
+{
+	if (!vb_free_pages_keep_a_value())
+		__virtio_clear_bit(vdev, VIRTIO_BALLOON_F_PAGE_POISON);
+	else if (!virtio_has_feature(vdev, VIRTIO_BALLOON_F_PAGE_POISON))
+		__virtio_clear_bit(vdev, VIRTIO_BALLOON_F_REPORTING);
+}
+
+/**
+ * vb_poison_tell() - tell the host the value
+ * @vb: the device; its status does not say DRIVER_OK yet (virtio 1.3, 5.5.6.7)
+ *
+ * Context: May sleep.
+ */
+void vb_poison_tell(struct vb_device *vb)
+{
+	u32 poison = vb_poison();
+
+	/* Without the feature the device may have no such field. */
+	if (!virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_PAGE_POISON))
+		return;
+	virtio_cwrite_le(vb->vdev, struct virtio_balloon_config, poison_val,
+			 &poison);
+}
+
+/**
+ * vb_reports_usable() - does the host take memory that is reported to it?
+ * @vb: the device, its features fixed
+ *
+ * It cannot replace a page that has to keep a pattern, so that it ignores
+ * reports then.
+ *
+ * Context: Any.
+ * Return: true if there is a reporting queue, and it has an effect.
+ */
+bool vb_reports_usable(struct vb_device *vb)
+{
+	struct virtio_device *vdev = vb->vdev;
+
+	return virtio_has_feature(vdev, VIRTIO_BALLOON_F_REPORTING) &&
+	       !(virtio_has_feature(vdev, VIRTIO_BALLOON_F_PAGE_POISON) &&
+		 vb_poison());
+}
