@@ -201,11 +201,20 @@ static inline struct shrinker *vb_shrinker_new(const char *name,
 
 /* Free page reporting: 7.x has a capacity, and a name for the default order. */
 #ifdef PAGE_REPORTING_ORDER_UNSPECIFIED
-#define vb_page_reporting_set_capacity(reporting, nr) \
-	((reporting)->capacity = (nr))
+static inline void
+vb_page_reporting_set_capacity(struct page_reporting_dev_info *reporting,
+			       unsigned int capacity)
+{
+	reporting->capacity = capacity;
+}
 #else
 #define PAGE_REPORTING_ORDER_UNSPECIFIED	0
-#define vb_page_reporting_set_capacity(reporting, nr)	((void)(nr))
+
+static inline void
+vb_page_reporting_set_capacity(struct page_reporting_dev_info *reporting,
+			       unsigned int capacity)
+{
+}
 #endif
 
 #if IS_ENABLED(CONFIG_PAGE_REPORTING)

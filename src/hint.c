@@ -147,6 +147,33 @@ static unsigned long vb_hint_strain(struct vb_device *vb, unsigned long nr)
 	return vb_hint_give(vb, nr);
 }
 
+/**
+ * vb_hint_kept() - memory that is as good as available
+ * @vb: the device
+ *
+ * Context: Any.
+ * Return: guest pages that vb_hint_yield() can give.
+ */
+unsigned long vb_hint_kept(struct vb_device *vb)
+{
+	return READ_ONCE(vb->hint.kept_pages);
+}
+
+/**
+ * vb_hint_yield() - make room for the balloon
+ * @vb: the device
+ * @nr: guest pages that are about to enter it
+ *
+ * What the host wants for good comes before what it wants to leave out.
+ *
+ * Context: Process context.
+ */
+void vb_hint_yield(struct vb_device *vb, unsigned long nr)
+{
+	if (vb_hint_kept(vb))
+		vb_hint_strain(vb, nr);
+}
+
 static unsigned long vb_hint_count_objects(struct shrinker *shrinker,
 					   struct shrink_control *control)
 {

@@ -77,10 +77,11 @@ void vb_step_collect(struct vb_device *vb)
 static void vb_fill(struct vb_device *vb, struct vb_batch *batch,
 		    unsigned long nr)
 {
-	unsigned long blocks = nr / VB_BLOCK_PAGES;
+	unsigned long blocks = min_t(unsigned long, nr / VB_BLOCK_PAGES,
+				     vb->block_batch);
 
-	vb_block_prepare(&vb->store, batch,
-			 min_t(unsigned long, blocks, vb->block_batch));
+	vb_hint_yield(vb, min(nr, max(blocks, 1UL) * VB_BLOCK_PAGES));
+	vb_block_prepare(&vb->store, batch, blocks);
 	if (batch->nr) {
 		vb_policy_fed(&vb->policy);
 		return;

@@ -581,8 +581,6 @@ void vb_channel_hint_notify(struct vb_device *vb, bool urge);
 void *vb_channel_hint_get(struct vb_device *vb);
 void *vb_channel_hint_detach(struct vb_device *vb);
 unsigned int vb_channel_report_room(struct vb_device *vb);
-int vb_channel_report(struct vb_device *vb, struct scatterlist *sg,
-		      unsigned int nents);
 
 /* store.c */
 void vb_store_init(struct vb_store *store, bool adjust);
@@ -639,6 +637,8 @@ void vb_hint_stop(struct vb_device *vb);
 void vb_hint_empty(struct vb_device *vb);
 void vb_hint_config_changed(struct vb_device *vb);
 void vb_hint_answered(struct vb_device *vb);
+unsigned long vb_hint_kept(struct vb_device *vb);
+void vb_hint_yield(struct vb_device *vb, unsigned long nr);
 
 /* report.c */
 void vb_report_start(struct vb_device *vb);

@@ -68,12 +68,13 @@ class Guest:
                  balloon="virtio-balloon-pci", props=None, machine="q35",
                  append="", accel=None, icount=False, backend="anon",
                  log_dir=None, name="g0", qemu=None, extra=(), trace=(),
-                 scale=1.0):
+                 scale=1.0, incoming=None):
         self.kernel, self.mem, self.smp = kernel, mem * MIB, smp
         self.balloon, self.props = balloon, dict(props or {})
         self.machine, self.append, self.backend = machine, append, backend
         self.accel = "tcg,thread=single" if icount else accel or accelerator()
         self.icount, self.extra, self.trace = icount, list(extra), list(trace)
+        self.incoming = incoming    # where it comes from, if it is not booted here
         self.qemu = qemu or os.environ.get("VBALLOON_QEMU", "qemu-system-x86_64")
         self.name, self.scale = name, scale
         self.log_dir = pathlib.Path(log_dir or tempfile.mkdtemp(prefix="vballoon-"))
@@ -105,7 +106,7 @@ class Guest:
                 error.add_note(f"{self.name} console: {line}")
 
     def start(self):
-        """Boot, and wait for the agent."""
+        """Boot, and wait for the agent; or wait for a guest that migrates here."""
         ours, theirs = zip(socket.socketpair(), socket.socketpair())
         self.log("console").write_bytes(b"")
         command = qemu_command(self, *(end.fileno() for end in theirs))
@@ -121,7 +122,8 @@ class Guest:
         self.agent, self.monitor = Agent(ours[0]), Qmp(ours[1])
         self.monitor.on_event = self._event
         self.qmp("qmp_capabilities")
-        self.wait(lambda: self.agent.boots, "the agent after boot", 120)
+        if not self.incoming:
+            self.wait(lambda: self.agent.boots, "the agent after boot", 120)
 
     def stop(self):
         """End QEMU, whatever state it is in."""
@@ -377,6 +379,26 @@ class Guest:
         before = gone()
         self.qmp("device_del", id=id)
         self.wait(lambda: gone() > before, f"unplugging of {id}", timeout)
+
+    # ---- migration ----
+
+    def migrate(self, to, **parameters):
+        """Begin to move into a Guest, which waits with incoming=..., or to a URI."""
+        self.qmp("migrate-set-parameters", **parameters)
+        self.qmp("migrate", uri=getattr(to, "incoming", to))
+
+    def migration(self):
+        """query-migrate."""
+        return self.qmp("query-migrate")
+
+    def wait_migration(self, *status, timeout=120):
+        """Wait until the migration's status is one of these; query-migrate."""
+        def there():
+            now = self.migration()
+            if now.get("status") == "failed" and "failed" not in status:
+                raise self._error(f"the migration failed: {now}")
+            return now if now.get("status") in status else None
+        return self.wait(there, f"migration {' or '.join(status)}", timeout, poll=0.05)
 
     # ---- the balloon ----
 

@@ -99,6 +99,8 @@ def qemu_command(g, agent_fd, qmp_fd):
         line += ["-device", device(g.machine, g.balloon, g.props)]
     if g.icount:
         line += ["-icount", "shift=0,sleep=off"]
+    if g.incoming:
+        line += ["-incoming", g.incoming]
     if g.trace:
         line += ["-D", g.log("trace")]
     for event in g.trace:
