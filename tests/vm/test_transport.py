@@ -62,3 +62,39 @@ def test_transport_mmio_modern(ctx):
                      props={"packed": "on"},
                      extra=["-global", "virtio-mmio.force-legacy=false"])
     assert features[VERSION_1] == features[RING_PACKED] == "1", features
+
+
+STATS, HINT, POISON, REPORTING = 1, 3, 4, 5
+QUEUES = [{"free-page-hint": hint, "free-page-reporting": report, "page-poison": poison}
+          for hint in ("on", "off") for report in ("on", "off") for poison in ("on", "off")]
+
+
+def combined(ctx, props, **device):
+    """All that is offered is agreed on, but PAGE_POISON, which this guest does not
+    need; and every queue is the one that the host takes it for."""
+    props = {**props, **({"iothread": "io0"} if props["free-page-hint"] == "on" else {})}
+    features = exact(ctx, props=props, extra=["-object", "iothread,id=io0"], **device)
+    for bit, name in ((HINT, "free-page-hint"), (REPORTING, "free-page-reporting")):
+        assert features[bit] == ("1" if props[name] == "on" else "0"), (props, features)
+    assert features[STATS] == "1" and features[POISON] == "0", (props, features)
+
+
+def test_transport_queues(ctx):
+    """Every combination of the queues that a host may offer, on a modern device."""
+    for props in QUEUES:
+        combined(ctx, {**props, "disable-legacy": "on"})
+
+
+@not_debug      # pc's interrupt routing takes it too long
+def test_transport_queues_transitional(ctx):
+    """The same, beside the ways of before virtio 1.0."""
+    for props in QUEUES[::2]:
+        combined(ctx, props, machine="pc")
+
+
+@not_debug
+@kernels("6.1")
+def test_transport_queues_legacy(ctx):
+    """And with no other."""
+    for props in QUEUES[::2]:
+        combined(ctx, {**props, "disable-modern": "on"}, machine="pc")
