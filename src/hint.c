@@ -160,11 +160,12 @@ unsigned long vb_hint_kept(struct vb_device *vb)
 }
 
 /**
- * vb_hint_yield() - make room for the balloon
+ * vb_hint_yield() - make room for the balloon, or make way
  * @vb: the device
- * @nr: guest pages that are about to enter it
+ * @nr: guest pages that are needed
  *
- * What the host wants for good comes before what it wants to leave out.
+ * What the host wants for good comes before what it wants to leave out; and
+ * memory that goes offline may not be held.
  *
  * Context: Process context.
  */

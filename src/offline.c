@@ -74,6 +74,7 @@ static int vb_offline_notify(struct notifier_block *nb, unsigned long action,
 	if (action != MEM_GOING_OFFLINE || READ_ONCE(vb->stopping))
 		return NOTIFY_OK;
 	vb_offline_set(vb, what->start_pfn, what->nr_pages);
+	vb_hint_yield(vb, ULONG_MAX);
 	vb_kick_worker(vb);
 	if (vb_offline_wait(vb))
 		return NOTIFY_OK;
