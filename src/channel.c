@@ -430,7 +430,7 @@ void vb_channel_hint_notify(struct vb_device *vb, bool urge)
 
 /**
  * vb_channel_hint_get() - take back something that the host has read
- * @vb: the device, with a hint queue
+ * @vb: the device
  *
  * After NULL, and not before, vb_hint_answered() is called when there is more.
  *
@@ -441,16 +441,17 @@ void *vb_channel_hint_get(struct vb_device *vb)
 {
 	struct vb_channel *channel = &vb->channel;
 	unsigned long flags;
+	void *token = NULL;
 	unsigned int len;
-	void *token;
 
 	spin_lock_irqsave(&channel->lock, flags);
-	do {
+	while (channel->hint_vq) {
 		virtqueue_disable_cb(channel->hint_vq);
 		token = virtqueue_get_buf(channel->hint_vq, &len);
-		if (token || virtqueue_is_broken(channel->hint_vq))
+		if (token || virtqueue_is_broken(channel->hint_vq) ||
+		    virtqueue_enable_cb_delayed(channel->hint_vq))
 			break;
-	} while (!virtqueue_enable_cb_delayed(channel->hint_vq));
+	}
 	spin_unlock_irqrestore(&channel->lock, flags);
 	return token;
 }
@@ -459,12 +460,22 @@ void *vb_channel_hint_get(struct vb_device *vb)
  * vb_channel_hint_detach() - take back something that the host never read
  * @vb: the device, reset
  *
- * Context: Any; nobody else looks any more.
- * Return: the token, or NULL.
+ * Context: Any.
+ * Return: the token; or NULL, and there is no hint queue from then on.
  */
 void *vb_channel_hint_detach(struct vb_device *vb)
 {
-	return virtqueue_detach_unused_buf(vb->channel.hint_vq);
+	struct vb_channel *channel = &vb->channel;
+	unsigned long flags;
+	void *token = NULL;
+
+	spin_lock_irqsave(&channel->lock, flags);
+	if (channel->hint_vq)
+		token = virtqueue_detach_unused_buf(channel->hint_vq);
+	if (!token)
+		channel->hint_vq = NULL;
+	spin_unlock_irqrestore(&channel->lock, flags);
+	return token;
 }
 
 /**

@@ -64,6 +64,7 @@ err_oom:
 err_channel:
 	virtio_reset_device(vb->vdev);
 	vb_channel_abandon(vb);
+	vb_hint_empty(vb);
 	vb_channel_close(vb);
 	return rc;
 }

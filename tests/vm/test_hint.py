@@ -5,7 +5,7 @@ import contextlib
 import random
 import time
 
-from case import not_debug, slow
+from case import not_debug, slow, timeout
 from gauge import PAGE, boot, close, counters, free, memhog, move, noise, wait_free
 from guest import MIB
 from hinthost import DONE, HINT as HINT_QUEUE, REPORT, STOP, HintHost
@@ -94,6 +94,7 @@ def cost(ctx, driver, props):
         return sent
 
 
+@timeout(400)
 def test_hint_bytes(ctx):
     """A guest that used and freed most of its memory is sent for less."""
     plain = cost(ctx, "vballoon", {})
@@ -303,6 +304,7 @@ def test_hint_sim_silent(ctx):
 
 
 @slow
+@timeout(300)
 def test_hint_sim_bogus(ctx):
     """Answers of nonsense."""
     for kind in ("id", "free", "twice", "ahead", "len"):

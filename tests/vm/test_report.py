@@ -4,7 +4,7 @@
 import random
 import time
 
-from case import debug_only, not_debug
+from case import debug_only, not_debug, timeout
 from gauge import (PAGE, boot, close, counters, end, free, held, memhog, move, noise,
                    warm)
 from guest import MIB
@@ -80,6 +80,7 @@ def rounds(ctx, driver):
         return max(rss)
 
 
+@timeout(400)
 def test_report_rounds(ctx):
     """What is freed is the host's; not later or less than with the in-tree driver."""
     ours, theirs = rounds(ctx, "vballoon"), rounds(ctx, "virtio_balloon")

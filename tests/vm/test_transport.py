@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Every way in which a device and a driver can be put together."""
 
-from case import kernels, not_debug
+from case import kernels, not_debug, slow, timeout
 from gauge import PAGE, boot, close, free, held, move, noise
 from guest import MIB
 
@@ -79,12 +79,16 @@ def combined(ctx, props, **device):
     assert features[STATS] == "1" and features[POISON] == "0", (props, features)
 
 
+@slow
+@timeout(480)
 def test_transport_queues(ctx):
     """Every combination of the queues that a host may offer, on a modern device."""
     for props in QUEUES:
         combined(ctx, {**props, "disable-legacy": "on"})
 
 
+@slow
+@timeout(300)
 @not_debug      # pc's interrupt routing takes it too long
 def test_transport_queues_transitional(ctx):
     """The same, beside the ways of before virtio 1.0."""
@@ -92,6 +96,8 @@ def test_transport_queues_transitional(ctx):
         combined(ctx, props, machine="pc")
 
 
+@slow
+@timeout(300)
 @not_debug
 @kernels("6.1")
 def test_transport_queues_legacy(ctx):
