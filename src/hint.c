@@ -33,6 +33,11 @@
 #define VB_HINT_INFLIGHT	32U
 /* Blocks to a notification. */
 #define VB_HINT_KICK		8U
+/*
+ * While the host has something to read, look after it this often: QEMU answers
+ * from a thread of its own, and without MSI an interrupt may get lost there.
+ */
+#define VB_HINT_LOOK		(HZ / 10)
 /* Before the balloon's own pages: these cost nothing. */
 #define VB_HINT_OOM_PRIORITY	(VB_OOM_PRIORITY + 1)
 
@@ -52,7 +57,7 @@ static void vb_block_free(struct page *page)
 static void vb_hint_kick(struct vb_device *vb)
 {
 	if (!READ_ONCE(vb->stopping))
-		queue_work(vb->hint.wq, &vb->hint.work);
+		mod_delayed_work(vb->hint.wq, &vb->hint.work, 0);
 }
 
 /**
@@ -325,7 +330,8 @@ static int vb_hint_step(struct vb_device *vb)
 
 static void vb_hint_work(struct work_struct *work)
 {
-	struct vb_device *vb = container_of(work, struct vb_device, hint.work);
+	struct vb_device *vb = container_of(to_delayed_work(work),
+					    struct vb_device, hint.work);
 	struct vb_hint *hint = &vb->hint;
 	unsigned int posted = 0;
 	int rc;
@@ -342,6 +348,8 @@ static void vb_hint_work(struct work_struct *work)
 			hint->urge = false;
 		}
 	} while (!rc);
+	if (rc == -EBUSY || READ_ONCE(hint->inflight))
+		queue_delayed_work(hint->wq, &hint->work, VB_HINT_LOOK);
 }
 
 /* Nothing is told, nothing is asked. */
@@ -398,7 +406,7 @@ void vb_hint_stop(struct vb_device *vb)
 	unregister_oom_notifier(&hint->oom_nb);
 	vb_shrinker_delete(hint->shrinker);
 	hint->shrinker = NULL;
-	cancel_work_sync(&hint->work);
+	cancel_delayed_work_sync(&hint->work);
 }
 
 /**
@@ -415,7 +423,7 @@ void vb_hint_empty(struct vb_device *vb)
 	if (!hint->wq)
 		return;
 	/* A callback may have queued it before the reset. */
-	cancel_work_sync(&hint->work);
+	cancel_delayed_work_sync(&hint->work);
 	while ((token = vb_channel_hint_detach(vb)))
 		if (token != &hint->cmd)
 			vb_block_free(token);
@@ -437,7 +445,7 @@ int vb_hint_init(struct vb_device *vb)
 	spin_lock_init(&hint->lock);
 	INIT_LIST_HEAD(&hint->kept);
 	INIT_LIST_HEAD(&hint->again);
-	INIT_WORK(&hint->work, vb_hint_work);
+	INIT_DELAYED_WORK(&hint->work, vb_hint_work);
 	if (!virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_FREE_PAGE_HINT))
 		return 0;
 	/* Of its own: it may take a while, and statistics should not. */

@@ -352,7 +352,7 @@ struct vb_migrator {
  */
 struct vb_hint {
 	struct workqueue_struct *wq;
-	struct work_struct work;
+	struct delayed_work work;
 	struct shrinker *shrinker;
 	struct notifier_block oom_nb;
 

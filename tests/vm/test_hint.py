@@ -24,7 +24,8 @@ HELD = 300 * MIB        # what a test wants to see hinted, at the least
 @contextlib.contextmanager
 def pair(ctx, mem, **options):
     """A guest, and where it can migrate to: open it when it is time."""
-    options = {**HOST, "props": HINT, **options}
+    # Older QEMUs lose pages that a guest dirties under TCG while it is moved.
+    options = {**HOST, "qemu": qemu(), "props": HINT, **options}
     with boot(ctx, mem, **options) as g:
         uri = f"unix:{ctx.log_dir}/migrate"
         yield g, boot(ctx, mem, incoming=uri, **options)
@@ -53,10 +54,7 @@ def intact(g, job):
 
 
 def quiet(g):
-    """The driver has told what there is to tell.
-
-    TCG loses a page now and then that a guest dirties while it is moved.
-    """
+    """The driver has told what there is to tell."""
     def still():
         nonlocal last, since
         now = g.meminfo()["MemFree"]
@@ -102,7 +100,8 @@ def test_hint_bytes(ctx):
     theirs = cost(ctx, "virtio_balloon", HINT)
     ctx.log(f"{ours / plain:.2f} of the bytes; the in-tree driver {theirs / plain:.2f}")
     assert ours <= 0.6 * plain, (ours, plain)
-    assert ours <= 1.1 * theirs, (ours, theirs)
+    # it leaves the guest a bit more
+    assert ours <= theirs + 32 * MIB, (ours, theirs)
 
 
 @contextlib.contextmanager
