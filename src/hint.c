@@ -41,12 +41,12 @@
 /* Before the balloon's own pages: these cost nothing. */
 #define VB_HINT_OOM_PRIORITY	(VB_OOM_PRIORITY + 1)
 
-static unsigned long vb_block_pages(struct page *page)
+static unsigned long vb_hint_pages(struct page *page)
 {
 	return 1UL << page_private(page);
 }
 
-static void vb_block_free(struct page *page)
+static void vb_hint_free(struct page *page)
 {
 	unsigned int order = page_private(page);
 
@@ -94,7 +94,7 @@ static void vb_hint_collect(struct vb_device *vb)
 	void *token;
 
 	spin_lock(&hint->lock);
-	while ((token = vb_channel_hint_get(vb))) {
+	while ((token = vb_queue_hint_get(vb))) {
 		if (token == &hint->cmd) {
 			hint->cmd_posted = false;
 			continue;
@@ -102,7 +102,7 @@ static void vb_hint_collect(struct vb_device *vb)
 		page = token;
 		hint->inflight--;
 		list_add_tail(&page->lru, &hint->kept);
-		pages += vb_block_pages(page);
+		pages += vb_hint_pages(page);
 	}
 	hint->kept_pages += pages;
 	spin_unlock(&hint->lock);
@@ -119,7 +119,7 @@ static struct page *vb_hint_pop(struct vb_hint *hint, struct list_head *list)
 	if (!page)
 		return NULL;
 	list_del(&page->lru);
-	hint->kept_pages -= vb_block_pages(page);
+	hint->kept_pages -= vb_hint_pages(page);
 	return page;
 }
 
@@ -138,8 +138,8 @@ static unsigned long vb_hint_give(struct vb_device *vb, unsigned long nr)
 		spin_unlock(&hint->lock);
 		if (!page)
 			break;
-		given += vb_block_pages(page);
-		vb_block_free(page);
+		given += vb_hint_pages(page);
+		vb_hint_free(page);
 	}
 	return given;
 }
@@ -252,7 +252,7 @@ static int vb_hint_tell(struct vb_device *vb, u32 cmd)
 	if (hint->cmd_posted)
 		goto out;
 	hint->cmd = cpu_to_virtio32(vb->vdev, cmd);
-	if (vb_channel_hint_cmd(vb, &hint->cmd, sizeof(hint->cmd)))
+	if (vb_queue_hint_cmd(vb, &hint->cmd, sizeof(hint->cmd)))
 		goto out;
 	hint->cmd_posted = true;
 	hint->told = cmd;
@@ -287,10 +287,10 @@ static int vb_hint_block(struct vb_device *vb)
 	}
 
 	spin_lock(&hint->lock);
-	if (vb_channel_hint_block(vb, page_address(page),
-				  PAGE_SIZE << page_private(page), page)) {
+	if (vb_queue_hint_block(vb, page_address(page),
+				PAGE_SIZE << page_private(page), page)) {
 		/* The ring is full, or broken. */
-		hint->kept_pages += vb_block_pages(page);
+		hint->kept_pages += vb_hint_pages(page);
 		list_add(&page->lru, &hint->again);
 		rc = -EBUSY;
 	} else {
@@ -344,7 +344,7 @@ static void vb_hint_work(struct work_struct *work)
 		rc = vb_hint_step(vb);
 		posted += !rc;
 		if (rc || !(posted % VB_HINT_KICK)) {
-			vb_channel_hint_notify(vb, hint->urge);
+			vb_queue_hint_notify(vb, hint->urge);
 			hint->urge = false;
 		}
 	} while (!rc);
@@ -424,9 +424,9 @@ void vb_hint_empty(struct vb_device *vb)
 		return;
 	/* A callback may have queued it before the reset. */
 	cancel_delayed_work_sync(&hint->work);
-	while ((token = vb_channel_hint_detach(vb)))
+	while ((token = vb_queue_hint_detach(vb)))
 		if (token != &hint->cmd)
-			vb_block_free(token);
+			vb_hint_free(token);
 	vb_hint_give(vb, ULONG_MAX);
 	vb_hint_reset(hint);
 }

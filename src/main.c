@@ -13,7 +13,7 @@
 
 static void vb_stats_work(struct work_struct *work)
 {
-	vb_channel_stats(container_of(work, struct vb_device, stats_work));
+	vb_queue_stats(container_of(work, struct vb_device, stats_work));
 }
 
 static void vb_config_changed(struct virtio_device *vdev)
@@ -33,7 +33,7 @@ static int vb_start(struct vb_device *vb)
 {
 	int rc;
 
-	rc = vb_channel_open(vb);
+	rc = vb_queue_open(vb);
 	if (rc) {
 		dev_err(&vb->vdev->dev, "no inflate and deflate queue: %d\n", rc);
 		return rc;
@@ -65,7 +65,7 @@ err_channel:
 	virtio_reset_device(vb->vdev);
 	vb_channel_abandon(vb);
 	vb_hint_empty(vb);
-	vb_channel_close(vb);
+	vb_queue_close(vb);
 	return rc;
 }
 
@@ -94,7 +94,7 @@ static void vb_stop(struct vb_device *vb)
 	vb_channel_abandon(vb);
 	vb_report_stop(vb);
 	vb_hint_empty(vb);
-	vb_channel_close(vb);
+	vb_queue_close(vb);
 	vb_migrate_drop(vb);
 	vb_step_empty(vb);
 	WRITE_ONCE(vb->state, VB_STOPPED);

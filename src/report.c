@@ -39,7 +39,7 @@ static int vb_report(struct page_reporting_dev_info *reporting,
 void vb_report_start(struct vb_device *vb)
 {
 	struct page_reporting_dev_info *reporting = &vb->reporting;
-	unsigned int room = vb_channel_report_room(vb);
+	unsigned int room = vb_queue_report_room(vb);
 	int rc;
 
 	vb->reports = false;

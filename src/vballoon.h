@@ -555,9 +555,7 @@ void vb_line_close(struct vb_channel *channel, struct vb_line *line);
 /* channel.c */
 int vb_channel_init(struct vb_device *vb);
 void vb_channel_exit(struct vb_device *vb);
-int vb_channel_open(struct vb_device *vb);
 void vb_channel_abandon(struct vb_device *vb);
-void vb_channel_close(struct vb_device *vb);
 bool vb_channel_send(struct vb_device *vb, struct vb_batch *batch);
 int vb_channel_report(struct vb_device *vb, struct scatterlist *sg,
 		      unsigned int nents);
@@ -573,14 +571,18 @@ bool vb_channel_advising(struct vb_device *vb);
 bool vb_channel_busy(struct vb_device *vb);
 bool vb_channel_broken(struct vb_device *vb);
 bool vb_channel_silent(struct vb_device *vb);
-void vb_channel_stats(struct vb_device *vb);
-int vb_channel_hint_cmd(struct vb_device *vb, void *cmd, size_t len);
-int vb_channel_hint_block(struct vb_device *vb, void *block, size_t len,
-			  void *token);
-void vb_channel_hint_notify(struct vb_device *vb, bool urge);
-void *vb_channel_hint_get(struct vb_device *vb);
-void *vb_channel_hint_detach(struct vb_device *vb);
-unsigned int vb_channel_report_room(struct vb_device *vb);
+
+/* queue.c */
+int vb_queue_open(struct vb_device *vb);
+void vb_queue_close(struct vb_device *vb);
+void vb_queue_stats(struct vb_device *vb);
+int vb_queue_hint_cmd(struct vb_device *vb, void *cmd, size_t len);
+int vb_queue_hint_block(struct vb_device *vb, void *block, size_t len,
+			void *token);
+void vb_queue_hint_notify(struct vb_device *vb, bool urge);
+void *vb_queue_hint_get(struct vb_device *vb);
+void *vb_queue_hint_detach(struct vb_device *vb);
+unsigned int vb_queue_report_room(struct vb_device *vb);
 
 /* store.c */
 void vb_store_init(struct vb_store *store, bool adjust);
