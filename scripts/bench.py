@@ -137,55 +137,40 @@ def facts(args, release):
 
 # ---- the run ----
 
-class Progress:
-    """A line for each run."""
-
-    def __init__(self, total):
-        self.total, self.done, self.began = total, 0, time.monotonic()
-        self.live = sys.stdout.isatty()
-
-    def say(self, text):
-        """What has been, or what is going on."""
-        seconds = time.monotonic() - self.began
-        print(f"{seconds // 60:3.0f}:{seconds % 60:02.0f}  {self.done:3}/{self.total}  {text}",
-              flush=True)
-
-    def step(self, text):
-        """One run more."""
-        self.done += 1
-        self.say(text)
-
-
 def in_short(figures):
     """The first figures of a run, as one line."""
     parts = [f"{name.split(' [')[0]} {value:.4g}" for name, value in figures.items()
              if value is not None]
-    return "; ".join(parts)[:shutil.get_terminal_size((100, 24)).columns - 52]
+    return "; ".join(parts)[:shutil.get_terminal_size((100, 24)).columns - 50]
 
 
-def run(setup, names, drivers, rounds):
+def take(setup, name, rival, results):
+    """One run of a measure; returns how it went, in short."""
+    try:
+        figures = MEASURES[name].take(setup, rival)
+    except Skip as why:
+        results.note(name, rival.name, str(why))
+        return f"skipped: {why}"
+    except GuestError as error:
+        text = str(error).splitlines()[0]
+        results.note(name, rival.name, f"FAILED: {text}")
+        (setup.logs / f"{name}-{rival.name.replace(' ', '-')}.error").write_text(str(error))
+        return f"FAILED: {text} (see {setup.logs})"
+    results.add(name, rival.name, figures)
+    return in_short(figures)
+
+
+def run(setup, names, drivers):
     """Take all measures."""
     results = Results(rival.name for rival in drivers)
-    progress = Progress(len(names) * len(drivers) * rounds)
-    for name in names:
-        for turn in range(1, rounds + 1):
-            for rival in drivers:
-                if rival.name in results.skipped.get(name, {}):
-                    progress.done += 1
-                    continue
-                where = f"{name:17} {turn}/{rounds} {rival.name:15}"
-                try:
-                    figures = MEASURES[name].take(setup, rival)
-                except Skip as why:
-                    results.skip(name, rival.name, str(why))
-                    progress.step(f"{where} skipped: {why}")
-                except GuestError as error:
-                    text = str(error).splitlines()[0]
-                    results.skip(name, rival.name, f"failed, {text}")
-                    progress.step(f"{where} FAILED: {error}")
-                else:
-                    results.add(name, rival.name, figures)
-                    progress.step(f"{where} {in_short(figures)}")
+    plan = [(name, turn, rival) for name in names
+            for turn in range(1 if MEASURES[name].once else setup.rounds) for rival in drivers]
+    began = time.monotonic()
+    for done, (name, turn, rival) in enumerate(plan, 1):
+        text = take(setup, name, rival, results)
+        seconds = time.monotonic() - began
+        print(f"{seconds // 60:3.0f}:{seconds % 60:02.0f}  {done:3}/{len(plan)}  "
+              f"{name:16} {turn + 1} {rival.name:14} {text}", flush=True)
     return results
 
 
@@ -208,7 +193,7 @@ def prepare(args):
     if args.into:
         insert(args.into.read_text(encoding="utf-8"), "")
     check_host(args.mem)
-    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "logs").mkdir(parents=True, exist_ok=True)
     release = Path(script("kernel", args.kernel), "release").read_text().strip()
     drivers = pick_drivers(args)
     script("guest", args.kernel)
@@ -223,8 +208,9 @@ def main():
         names, drivers, about = prepare(args)
         for name, value in about:
             print(f"{name}: {value}")
-        setup = Setup(args.kernel, args.mem, args.quick, args.out / "logs")
-        results = run(setup, names, drivers, args.rounds)
+        setup = Setup(args.kernel, args.mem, args.rounds, args.quick,
+                      args.out / "logs")
+        results = run(setup, names, drivers)
         publish(args, results, about)
     except BadName:             # the script has said why
         return 2
@@ -237,8 +223,8 @@ def main():
     except KeyboardInterrupt:
         print("bench: interrupted; no guest is left running", file=sys.stderr)
         return 130
-    return 1 if any(why.startswith("failed") for skipped in results.skipped.values()
-                    for why in skipped.values()) else 0
+    return 1 if any(why.startswith("FAILED") for notes in results.notes.values()
+                    for why in notes.values()) else 0
 
 
 if __name__ == "__main__":

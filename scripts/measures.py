@@ -10,16 +10,17 @@ import contextlib
 import re
 import statistics
 import time
-from collections import namedtuple
+from collections import Counter, namedtuple
 from functools import partial
 from pathlib import Path
 
 from rivals import BASE, PAGE, Skip
-from gauge import end, instructions, memhog
+from gauge import end, instructions
 from guest import MIB, GuestError
 from machine import accelerator
 
 GIB = 1 << 30
+LEAST = 1024            # MiB, of a guest
 SPARE = 16 * MIB        # what fill() leaves available
 TAIL = 0.5              # s; when the target is reached, the host may still be told
 NOTIFY, DISCARD = "virtio_queue_notify", "ram_block_discard_range"
@@ -27,25 +28,27 @@ HUGEPAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
 UNZEROED, ZEROED = "init_on_alloc=0", "init_on_alloc=1"
 GIVE_UP = 120           # s; for a fragmented guest, which may never get there
 
-# what: one line for a person; take(setup, rival): its figures
-Measure = namedtuple("Measure", "what take")
+# what: one line for a person; take(setup, rival): its figures; once: it makes
+# its rounds itself, in one guest
+Measure = namedtuple("Measure", "what take once", defaults=(False,))
 
 
 class Setup:
     """What all guests of a run have in common.
 
-    mem and most: MiB, of the guests whose speed is measured, and of all others.
+    mem and most: MiB, of the guests whose speed is measured, and of those that
+    others need; LEAST is enough for the rest.
     """
 
-    def __init__(self, kernel, mem, quick, logs):
-        self.kernel, self.mem, self.logs = kernel, mem, logs
-        self.most = min(mem, 1024 if quick else 2048)
-        self.sizes = [s for s in (1024, 2048, 4096, 8192, 16384) if not quick or s <= 2048]
-        self.seconds = 2 if quick else 6        # that the latency probe runs
+    def __init__(self, kernel, mem, rounds, quick, logs):
+        self.kernel, self.mem, self.rounds, self.logs = kernel, mem, rounds, logs
+        self.most = LEAST if quick else min(mem, 2 * LEAST)
+        self.sizes = (LEAST, 2 * LEAST) if quick else (LEAST, 4 * LEAST, 16 * LEAST)
+        self.seconds = 2 if quick else 4        # that the latency probe runs
 
     def guest(self, rival, mem=None, append=UNZEROED, **options):
         """A guest with one of the rivals."""
-        return rival.guest(mem or self.most, kernel=self.kernel, append=append,
+        return rival.guest(mem or LEAST, kernel=self.kernel, append=append,
                            log_dir=self.logs, name=rival.name.replace(" ", "-"), **options)
 
 
@@ -62,6 +65,17 @@ def fill(g):
 
 # ---- speed ----
 
+def ways(g):
+    """Both ways of a cycle, and to which size they lead."""
+    return ("shrink", small(g)), ("grow", g.mem)
+
+
+def medians(rounds):
+    """The median of each figure: rounds: [{figure: number}, ...]."""
+    return {name: statistics.median(figures[name] for figures in rounds)
+            for name in rounds[0]}
+
+
 def speed(setup, rival, append):
     """Shrink and grow; memory that the guest never used, and that it has used."""
     rate = {}
@@ -69,7 +83,7 @@ def speed(setup, rival, append):
         for state in "untouched", "touched":
             if state == "touched":
                 fill(g)
-            for way, size in ("shrink", small(g)), ("grow", g.mem):
+            for way, size in ways(g):
                 moved = (g.mem - small(g)) / GIB
                 rate[f"{way}, {state} [GiB/s]"] = moved / g.resize(size)
     return rate
@@ -80,9 +94,10 @@ def growth(setup, rival):
     cost = {}
     for mem in setup.sizes:
         with setup.guest(rival, mem) as g:
-            for way, size in ("shrink", small(g)), ("grow", g.mem):
-                pages = (g.mem - small(g)) / PAGE
-                cost[f"{way} of {mem >> 10} GiB [ns a page]"] = g.resize(size) * 1e9 / pages
+            pages = (g.mem - small(g)) / PAGE
+            cost |= medians([
+                {f"{way}, {mem >> 10} GiB [ns a page]": g.resize(size) * 1e9 / pages
+                 for way, size in ways(g)} for _ in range(setup.rounds)])
     return cost
 
 
@@ -98,28 +113,32 @@ def spent(count, action):
 
 def cost(setup, rival):
     """Guest instructions for each page."""
-    with setup.guest(rival, icount=True) as g:
+    with setup.guest(rival, setup.most, icount=True) as g:
         def executed(action):
             return spent(lambda: instructions(g), action)
         idle = statistics.median(executed(lambda: None) for _ in range(3))
         pages = (g.mem - small(g)) / PAGE
-        return {f"{way} [instructions a page]":
-                (executed(lambda: g.resize(size)) - idle) / pages
-                for way, size in (("shrink", small(g)), ("grow", g.mem))}
+        return medians([
+            {f"{way} [instructions a page]": (executed(lambda: g.resize(size)) - idle) / pages
+             for way, size in ways(g)} for _ in range(setup.rounds)])
 
 
 def traffic(setup, rival):
     """Notifications, and discards on the host, for each GiB."""
     events = {NOTIFY: "notifications", DISCARD: "discards"}
-    with setup.guest(rival, trace=list(events)) as g:
-        figures, moved = {}, (g.mem - small(g)) / GIB
-        for way, size in ("shrink", small(g)), ("grow", g.mem):
-            before = {event: g.traces(event) for event in events}
+
+    def cycle(g):
+        figures = {}
+        for way, size in ways(g):
+            mark = g.mark()
             g.resize(size)
             time.sleep(TAIL)
+            count = Counter(event for _, event, _ in g.lines(mark))
             for event, what in events.items():
-                figures[f"{way}, {what} [a GiB]"] = (g.traces(event) - before[event]) / moved
+                figures[f"{way}, {what} [a GiB]"] = count[event] * GIB / (g.mem - small(g))
         return figures
+    with setup.guest(rival, trace=list(events)) as g:
+        return medians([cycle(g) for _ in range(setup.rounds)])
 
 
 # ---- memory: what comes back ----
@@ -148,8 +167,9 @@ def returned(setup, rival, backend):
     """What the host's process gives back, of what was asked for."""
     with contextlib.ExitStack() as stack:
         if backend == "hugetlb":
-            stack.enter_context(hugepages(setup.most * MIB))
-        g = stack.enter_context(setup.guest(rival, backend=backend))
+            stack.enter_context(hugepages(LEAST * MIB))
+        mem = setup.most if backend == "anon" else LEAST
+        g = stack.enter_context(setup.guest(rival, mem, backend=backend))
         fill(g)
         held, huge = g.held(), g.ram_anon_huge()
         g.resize(small(g))
@@ -171,7 +191,7 @@ def free_blocks(g):
 
 def blocks(setup, rival):
     """Free 2 MiB blocks in the guest after a cycle."""
-    with setup.guest(rival) as g:
+    with setup.guest(rival, setup.most) as g:
         # Per-CPU lists hide free pages: as short as can be, cut by the next use.
         g.sh("sysctl -w vm.percpu_pagelist_high_fraction=1000000; memhog touch 64M")
         before = free_blocks(g)
@@ -216,7 +236,7 @@ def fragmented(setup, rival):
     """A guest filled to 80 % with single pages, every other one freed again."""
     figures = {}
     with setup.guest(rival, append=ZEROED) as g:
-        job = memhog(g, f"fragment {g.mem * 4 // 5 // MIB}M")
+        job = g.bg(f"exec memhog fragment {g.mem * 4 // 5 // MIB}M", "held", GIVE_UP)
         asked = g.mem * 3 // 8
         before = g.vmstat()
         try:
@@ -267,8 +287,8 @@ MEASURES = {
     "speed": Measure("speed, pages zeroed when taken (init_on_alloc=1)",
                      partial(speed, append=ZEROED)),
     "speed-unzeroed": Measure("speed, init_on_alloc=0", partial(speed, append=UNZEROED)),
-    "cost": Measure("guest instructions, init_on_alloc=0", cost),
-    "traffic": Measure("notifications and host discards", traffic),
+    "cost": Measure("guest instructions, init_on_alloc=0", cost, once=True),
+    "traffic": Measure("notifications and host discards", traffic, once=True),
     "returned": Measure("host memory returned, anonymous memory",
                         partial(returned, backend="anon")),
     "returned-memfd": Measure("host memory returned, memfd",
@@ -278,6 +298,7 @@ MEASURES = {
     "blocks": Measure("free 2 MiB blocks in the guest after a cycle", blocks),
     "latency": Measure("map, touch, unmap 1 MiB while the balloon is resized", latency),
     "fragmented": Measure("a fragmented guest", fragmented),
-    "growth": Measure("cost a page by size of guest, untouched, init_on_alloc=0", growth),
+    "growth": Measure("cost a page by size of guest, untouched, init_on_alloc=0", growth,
+                      once=True),
     "migration": Measure("live migration after most memory was used and freed", migration),
 }

@@ -36,7 +36,7 @@ class Results:
     def __init__(self, rivals):
         self.rivals = list(rivals)      # names; the first is compared with
         self.runs = {}                  # measure: figure: rival: values
-        self.skipped = {}               # measure: rival: why
+        self.notes = {}                 # measure: rival: why there are none, or fewer
 
     def add(self, measure, rival, figures):
         """The figures of one run."""
@@ -44,9 +44,9 @@ class Results:
             self.runs.setdefault(measure, {}).setdefault(name, {}) \
                 .setdefault(rival, []).append(value)
 
-    def skip(self, measure, rival, why):
-        """There are none."""
-        self.skipped.setdefault(measure, {})[rival] = why
+    def note(self, measure, rival, why):
+        """There are none, or fewer."""
+        self.notes.setdefault(measure, {})[rival] = why
 
     def row(self, measure, name):
         """One figure, with all rivals."""
@@ -68,7 +68,7 @@ class Results:
 
     def as_dict(self):
         """For JSON: runs, medians and ratios."""
-        return {"rivals": self.rivals, "skipped": self.skipped, "measures": {
+        return {"rivals": self.rivals, "notes": self.notes, "measures": {
             measure: {name: {"runs": runs, "medians": row.medians, "ratios": row.ratios}
                       for name, runs in figures.items()
                       for row in [self.row(measure, name)]}
@@ -101,7 +101,7 @@ def table(results, measure, what):
     lines += [[row.figure, row.unit, *(cell(row, r, results.rivals[0]) for r in results.rivals)]
               for row in rows]
     title = f"{what} (``{measure}``)"
-    missing = [f"*{rival}: {why}.*" for rival, why in results.skipped.get(measure, {}).items()]
+    missing = [f"*{rival}: {why}.*" for rival, why in results.notes.get(measure, {}).items()]
     body = grid([["figure", "unit", *lines[0][2:]], *lines[1:]]) if rows else []
     gap = [""] if body and missing else []
     return [title, "-" * len(title), "", *body, *gap, *missing, ""]
@@ -112,7 +112,7 @@ def document(results, measures, facts):
     width = max(len(name) for name, _ in facts)
     lines = [f":{name}:{' ' * (width - len(name))} {value}" for name, value in facts] + [""]
     for name, measure in measures.items():
-        if name in results.runs or name in results.skipped:
+        if name in results.runs or name in results.notes:
             lines += table(results, name, measure.what)
     return "\n".join(lines)
 

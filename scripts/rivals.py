@@ -65,19 +65,32 @@ class Seat(Guest):
 
     def resize(self, size, timeout=RESIZE_TIMEOUT):
         """Make the guest SIZE bytes large; returns the seconds that it took."""
-        mark = self.log("trace").stat().st_size
+        mark = self.mark()
         self.ask(size)
         self.wait(lambda: self.size() == size, f"size {size // MIB} MiB", timeout, poll=0.05)
         return self.clock(mark, *self.done(size))
 
-    def clock(self, mark, event, text):
-        """Seconds from the command to the last such line behind MARK."""
+    def mark(self):
+        """The end of the trace."""
+        return self.log("trace").stat().st_size
+
+    def lines(self, mark):
+        """The trace behind MARK: (seconds, event, text) of each line."""
         with open(self.log("trace"), encoding="ascii", errors="replace") as trace:
             trace.seek(mark)
-            lines = [found.groups() for found in map(LINE.match, trace) if found]
-        first = next(float(when) for when, what, _ in lines if what.startswith("qmp_enter_"))
-        return max(float(when) for when, what, rest in lines
-                   if what == event and rest.startswith(text)) - first
+            for line in trace:
+                if found := LINE.match(line):
+                    yield float(found[1]), found[2], found[3]
+
+    def clock(self, mark, event, text):
+        """Seconds from the command to the last such line behind MARK."""
+        first = last = None
+        for when, what, rest in self.lines(mark):
+            if first is None and what.startswith("qmp_enter_"):
+                first = when
+            if what == event and rest.startswith(text):
+                last = when
+        return last - first
 
     def held(self):
         """Bytes that the host holds for the guest's RAM."""
