@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 """The figures of scripts/bench: medians, ratios, and the tables they make.
 
-A figure is a name that ends in its unit, "grow, touched [GiB/s]".  In some
-units more is better, in all others less.
+A figure is a name that ends in its unit, "grow, touched [GiB/s]".  A ratio is
+how many times better it is than the first rival's.
 """
 
 import re
 import statistics
 from collections import namedtuple
 
-MORE_IS_BETTER = ("GiB/s", "%")
+MORE_IS_BETTER = ("GiB/s",)
+NO_RATIO = ("%", "blocks")      # shares, and what is there before: they say it all
 BEGIN, END = ".. bench: begin", ".. bench: end"
 
 # figure: without its unit; medians, ratios: by rival, None where there is none
@@ -58,8 +59,8 @@ class Results:
         ratios = {}
         for rival, value in medians.items():
             better, worse = (value, base) if unit in MORE_IS_BETTER else (base, value)
-            # Shares of a whole have no ratio that says more than they do.
-            ratios[rival] = better / worse if worse and better and unit != "%" else None
+            ratios[rival] = better / worse if (
+                worse and better and unit not in NO_RATIO) else None
         return Row(figure, unit, medians, ratios)
 
     def rows(self, measure):

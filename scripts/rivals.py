@@ -158,7 +158,7 @@ def rivals(kernel):
     """
     module = Path(script("module", kernel)).read_bytes()
     ours = ([Rival(f"vballoon {engine}", f"insmod /vballoon.ko engine={engine}")
-             for engine in ("pfn", "range")] if b"parmtype=engine:" in module
+             for engine in ("pfn", "range")] if b"parm=engine:" in module
             else [Rival("vballoon", "insmod /vballoon.ko")])
     return [Rival("in-tree", "modprobe virtio_balloon"), *ours,
             Rival("virtio-mem", "modprobe virtio_mem", VmemSeat)]
