@@ -42,16 +42,16 @@ def axis(svg, scale, top, floor):
 
 def bars(svg, row, values, scale, rivals, y, unit):
     """One figure: its name, and a bar for each rival that has it."""
-    svg.text(LEFT - 10, y + BAR, row.figure, 12, INK, "end")
-    start = scale.x(1 if unit == "x" else scale.low)
-    for number_, rival in enumerate(rivals):
+    top, start = y, scale.x(1 if unit == "x" else scale.low)
+    for rival, colour in zip(rivals, COLOURS):
         value = values.get(rival)
         if value is None:
             continue
         x = scale.x(value)
-        svg.rect(min(x, start), y, max(abs(x - start), 1.5), BAR - 2, COLOURS[number_ % 4])
+        svg.rect(min(x, start), y, max(abs(x - start), 1.5), BAR - 2, colour)
         svg.text(max(x, start) + 4, y + BAR - 2, f"{number(value)}{unit}", 10, SOFT)
         y += BAR
+    svg.text(LEFT - 10, (top + y) / 2 + 3, row.figure, 12, INK, "end")
     return y
 
 
@@ -75,8 +75,8 @@ def panel(svg, title, groups, scale, rivals, y, unit):
 def legend(svg, names, y):
     """A swatch for each rival."""
     x = LEFT
-    for n, name in enumerate(names):
-        svg.rect(x, y - 10, 14, 10, COLOURS[n % 4])
+    for name, colour in zip(names, COLOURS):
+        svg.rect(x, y - 10, 14, 10, colour)
         svg.text(x + 18, y, name)
         x += 42 + 7.5 * len(name)
 

@@ -22,7 +22,7 @@ from rivals import TOP, Skip, rivals
 from guest import GuestError
 from machine import BadName, Unavailable, accelerator, script
 import bars
-from measures import MEASURES, Setup
+from measures import GIB, MEASURES, Setup, host_memory
 from results import Results, document, insert
 
 NEEDED = ("virtio_balloon_set_config", "qmp_enter_balloon", "ram_block_discard_range")
@@ -121,10 +121,10 @@ def facts(args, release):
     model = re.search(r"model name\s*: (.*)", cpuinfo)
     thp = Path("/sys/kernel/mm/transparent_hugepage/enabled")
     thp = re.search(r"\[(\w+)\]", thp.read_text())[1] if thp.exists() else "none"
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / (1 << 30)
     return [
         ("machine", f"{model[1] if model else platform.machine()}, "
-                    f"{len(os.sched_getaffinity(0))} CPUs, {pages:.0f} GiB, "
+                    f"{len(os.sched_getaffinity(0))} CPUs, "
+                    f"{host_memory() / GIB:.0f} GiB, "
                     f"Linux {platform.release()}, THP {thp}"),
         ("load", f"{os.getloadavg()[0]:.1f} before the run"),
         ("QEMU", f"{one_line(qemu(), '--version').removeprefix('QEMU emulator version ')}, "
@@ -214,10 +214,10 @@ def main():
         publish(args, results, about)
     except BadName:             # the script has said why
         return 2
-    except (Usage, ValueError, Unavailable) as error:
+    except (Usage, ValueError) as error:
         print(f"bench: {error} (scripts/bench --help explains)", file=sys.stderr)
         return 2
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, Unavailable) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

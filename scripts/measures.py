@@ -7,6 +7,7 @@ be taken there raises Skip.
 """
 
 import contextlib
+import os
 import re
 import statistics
 import time
@@ -33,6 +34,11 @@ GIVE_UP = 120           # s; for a fragmented guest, which may never get there
 Measure = namedtuple("Measure", "what take once", defaults=(False,))
 
 
+def host_memory():
+    """Bytes of it."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 class Setup:
     """What all guests of a run have in common.
 
@@ -43,7 +49,9 @@ class Setup:
     def __init__(self, kernel, mem, rounds, quick, logs):
         self.kernel, self.mem, self.rounds, self.logs = kernel, mem, rounds, logs
         self.most = LEAST if quick else min(mem, 2 * LEAST)
-        self.sizes = (LEAST, 2 * LEAST) if quick else (LEAST, 4 * LEAST, 16 * LEAST)
+        sizes = (LEAST, 2 * LEAST) if quick else (LEAST, 4 * LEAST, 16 * LEAST)
+        # untouched, but a host may refuse to promise more than it has
+        self.sizes = [size for size in sizes if size * MIB < host_memory()]
         self.seconds = 2 if quick else 4        # that the latency probe runs
 
     def guest(self, rival, mem=None, append=UNZEROED, **options):

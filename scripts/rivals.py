@@ -45,8 +45,8 @@ class Seat(Guest):
     def start(self):
         super().start()
         # The kernel would report free memory to the host behind the measure's
-        # back. Newer kernels can be told to wait with that, older ones that
-        # no block is large enough.
+        # back. 7.3 can be told to wait with that, 6.1 that no block is large
+        # enough, 6.12 neither.
         self.sh(f"echo 86400000 >{REPORTING}_delay_ms", check=False)
         self.sh(self.load)
         self.sh(f"echo 11 >{REPORTING}_order", check=False)
