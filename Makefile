@@ -25,6 +25,9 @@ clean: ## remove what a build has left here
 demo: ## play the story: two guests share a host's memory
 	scripts/demo
 
+bench: ## measure beside the in-tree driver and virtio-mem
+	scripts/bench
+
 check: ## run all tests
 	scripts/check
 
@@ -41,4 +44,4 @@ kdir:
 		echo 'KDIR=$(KDIR): no kernel build tree there;' \
 		     'install linux-headers or give KDIR=' >&2; exit 1; }
 
-.PHONY: modules install clean demo check check-style help kdir
+.PHONY: modules install clean demo bench check check-style help kdir

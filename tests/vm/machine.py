@@ -18,6 +18,10 @@ CMDLINE = ("console=ttyS0 no_timer_check loglevel=7 panic=-1 oops=panic watchdog
 # microvm's kernel has no clock to calibrate with that a busy host would not spoil
 MICRO_CMDLINE = "tsc_early_khz=2500000 lpj=5000000"
 
+# where the host takes a guest's memory from
+BACKENDS = {"anon": "memory-backend-ram", "memfd": "memory-backend-memfd",
+            "hugetlb": "memory-backend-memfd,hugetlb=on,hugetlbsize=2M"}
+
 
 class Unavailable(Exception):
     """The kernel cannot be had on this machine."""
@@ -77,14 +81,13 @@ def qemu_command(g, agent_fd, qmp_fd):
     """QEMU's command line for a Guest."""
     vmlinuz, initramfs = boot_files(g.kernel)
     micro = g.machine == "microvm"
-    memory = {"anon": "ram", "memfd": "memfd"}[g.backend]
     cpu = "host" if g.accel.startswith("kvm") else "max,-erms,-fsrm"
     append = [CMDLINE, "agent=hvc0 " + MICRO_CMDLINE if micro else "agent=ttyS1", g.append]
     line = [g.qemu, "-name", g.name, "-nodefaults", "-no-user-config",
             "-display", "none", "-no-reboot",
             "-machine", f"{g.machine},memory-backend=ram",
             "-accel", g.accel, "-cpu", cpu, "-smp", g.smp, "-m", f"{g.mem // MIB}M",
-            "-object", f"memory-backend-{memory},id=ram,size={g.mem}",
+            "-object", f"{BACKENDS[g.backend]},id=ram,size={g.mem}",
             "-kernel", vmlinuz, "-initrd", initramfs, "-append", " ".join(append).strip(),
             "-chardev", f"socket,id=qmp,fd={qmp_fd}", "-mon", "chardev=qmp,mode=control",
             "-serial", f"file:{g.log('console')}",

@@ -8,22 +8,13 @@ import statistics
 import time
 
 from case import kernels
-from gauge import PAGE
+from gauge import PAGE, instructions
 from guest import MIB
 
 NOTIFY, CONFIG = "virtio_queue_notify", "virtio_balloon_set_config"
 DRIVERS = {"in-tree": lambda g: g.modprobe_intree(), "vballoon": lambda g: g.insmod()}
 ROUNDS = 3
 TAIL = 0.3              # s; when `actual` is there, the host may still be told
-
-
-def instructions(g):
-    """Instructions executed by all tasks: under -icount a nanosecond is one.
-
-    The sum of the kernel threads' own run times would lose those that ended.
-    What a device's interrupt costs an idle CPU is not in it.
-    """
-    return int(g.read("/proc/schedstat").split("cpu0 ")[1].split()[6])
 
 
 def counts(g):

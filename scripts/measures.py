@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What scripts/bench measures.
+
+Each measure boots a guest with the rival that it is given, and returns figures:
+"what [unit]" to number, None for what was not reached.  A measure that cannot
+be taken there raises Skip.
+"""
+
+import contextlib
+import os
+import re
+import statistics
+import time
+from collections import Counter, namedtuple
+from functools import partial
+from pathlib import Path
+
+from rivals import BASE, PAGE, Skip
+from gauge import end, instructions
+from guest import MIB, GuestError
+from machine import accelerator
+
+GIB = 1 << 30
+LEAST = 1024            # MiB, of a guest
+SPARE = 16 * MIB        # what fill() leaves available
+TAIL = 0.5              # s; when the target is reached, the host may still be told
+NOTIFY, DISCARD = "virtio_queue_notify", "ram_block_discard_range"
+HUGEPAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
+UNZEROED, ZEROED = "init_on_alloc=0", "init_on_alloc=1"
+GIVE_UP = 120           # s; for a fragmented guest, which may never get there
+
+# what: one line for a person; take(setup, rival): its figures; once: it makes
+# its rounds itself, in one guest
+Measure = namedtuple("Measure", "what take once", defaults=(False,))
+
+
+def host_memory():
+    """Bytes of it."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+class Setup:
+    """What all guests of a run have in common.
+
+    mem and most: MiB, of the guests whose speed is measured, and of those that
+    others need; LEAST is enough for the rest.
+    """
+
+    def __init__(self, kernel, mem, rounds, quick, logs):
+        self.kernel, self.mem, self.rounds, self.logs = kernel, mem, rounds, logs
+        self.most = LEAST if quick else min(mem, 2 * LEAST)
+        sizes = (LEAST, 2 * LEAST) if quick else (LEAST, 4 * LEAST, 16 * LEAST)
+        # untouched, but a host may refuse to promise more than it has
+        self.sizes = [size for size in sizes if size * MIB < host_memory()]
+        self.seconds = 2 if quick else 4        # that the latency probe runs
+
+    def guest(self, rival, mem=None, append=UNZEROED, **options):
+        """A guest with one of the rivals."""
+        return rival.guest(mem or LEAST, kernel=self.kernel, append=append,
+                           log_dir=self.logs, name=rival.name.replace(" ", "-"), **options)
+
+
+def small(g):
+    """What a guest is shrunk to: an eighth, but what virtio-mem cannot take stays."""
+    return max(g.mem // 8, BASE)
+
+
+def fill(g):
+    """Touch nearly all that is free, and free it: the host holds it then."""
+    size = g.meminfo()["MemAvailable"] - SPARE
+    g.sh(f"memhog touch {size // MIB}M", timeout=300)
+
+
+# ---- speed ----
+
+def ways(g):
+    """Both ways of a cycle, and to which size they lead."""
+    return ("shrink", small(g)), ("grow", g.mem)
+
+
+def medians(rounds):
+    """The median of each figure: rounds: [{figure: number}, ...]."""
+    return {name: statistics.median(figures[name] for figures in rounds)
+            for name in rounds[0]}
+
+
+def speed(setup, rival, append):
+    """Shrink and grow; memory that the guest never used, and that it has used."""
+    rate = {}
+    with setup.guest(rival, setup.mem, append) as g:
+        for state in "untouched", "touched":
+            if state == "touched":
+                fill(g)
+            for way, size in ways(g):
+                moved = (g.mem - small(g)) / GIB
+                rate[f"{way}, {state} [GiB/s]"] = moved / g.resize(size)
+    return rate
+
+
+def growth(setup, rival):
+    """Nanoseconds a 4 KiB page, for guests of 1 GiB and up."""
+    cost = {}
+    for mem in setup.sizes:
+        with setup.guest(rival, mem) as g:
+            pages = (g.mem - small(g)) / PAGE
+            cost |= medians([
+                {f"{way}, {mem >> 10} GiB [ns a page]": g.resize(size) * 1e9 / pages
+                 for way, size in ways(g)} for _ in range(setup.rounds)])
+    return cost
+
+
+# ---- counts: a busy host changes none of them ----
+
+def spent(count, action):
+    """By how much an action moves a counter."""
+    before = count()
+    action()
+    time.sleep(TAIL)
+    return count() - before
+
+
+def cost(setup, rival):
+    """Guest instructions for each page."""
+    with setup.guest(rival, setup.most, icount=True) as g:
+        def executed(action):
+            return spent(lambda: instructions(g), action)
+        idle = statistics.median(executed(lambda: None) for _ in range(3))
+        pages = (g.mem - small(g)) / PAGE
+        return medians([
+            {f"{way} [instructions a page]": (executed(lambda: g.resize(size)) - idle) / pages
+             for way, size in ways(g)} for _ in range(setup.rounds)])
+
+
+def traffic(setup, rival):
+    """Notifications, and discards on the host, for each GiB."""
+    events = {NOTIFY: "notifications", DISCARD: "discards"}
+
+    def cycle(g):
+        figures = {}
+        for way, size in ways(g):
+            mark = g.mark()
+            g.resize(size)
+            time.sleep(TAIL)
+            count = Counter(event for _, event, _ in g.lines(mark))
+            for event, what in events.items():
+                figures[f"{way}, {what} [a GiB]"] = count[event] * GIB / (g.mem - small(g))
+        return figures
+    with setup.guest(rival, trace=list(events)) as g:
+        return medians([cycle(g) for _ in range(setup.rounds)])
+
+
+# ---- memory: what comes back ----
+
+@contextlib.contextmanager
+def hugepages(size):
+    """Have the host set SIZE bytes of 2 MiB pages aside."""
+    def number(name):
+        return int((HUGEPAGES / name).read_text())
+    try:
+        before = number("nr_hugepages")
+        if missing := max(0, size // (2 * MIB) - number("free_hugepages")):
+            (HUGEPAGES / "nr_hugepages").write_text(str(before + missing))
+    except OSError as error:
+        raise Skip(f"no 2 MiB pages on this host: {error.strerror}") from None
+    try:
+        if number("free_hugepages") * 2 * MIB < size:
+            raise Skip(f"the host could not set {size // MIB} MiB of 2 MiB pages aside")
+        yield
+    finally:
+        if missing:
+            (HUGEPAGES / "nr_hugepages").write_text(str(before))
+
+
+def returned(setup, rival, backend):
+    """What the host's process gives back, of what was asked for."""
+    with contextlib.ExitStack() as stack:
+        if backend == "hugetlb":
+            stack.enter_context(hugepages(LEAST * MIB))
+        mem = setup.most if backend == "anon" else LEAST
+        g = stack.enter_context(setup.guest(rival, mem, backend=backend))
+        fill(g)
+        held, huge = g.held(), g.ram_anon_huge()
+        g.resize(small(g))
+        figures = {f"{backend} memory returned [%]":
+                   100 * (held - g.held()) / (g.mem - small(g))}
+        if backend == "anon" and huge:
+            g.resize(g.mem)
+            fill(g)
+            figures["host THP kept [%]"] = 100 * g.ram_anon_huge() / huge
+        return figures
+
+
+def free_blocks(g):
+    """Free aligned 2 MiB blocks in the guest."""
+    rows = re.findall(r"zone\s+\w+((?:\s+\d+)+)", g.read("/proc/buddyinfo"))
+    return sum(int(n) << order - 9 for row in rows
+               for order, n in enumerate(row.split()) if order >= 9)
+
+
+def blocks(setup, rival):
+    """Free 2 MiB blocks in the guest after a cycle."""
+    with setup.guest(rival, setup.most) as g:
+        # Per-CPU lists hide free pages: as short as can be, cut by the next use.
+        g.sh("sysctl -w vm.percpu_pagelist_high_fraction=1000000; memhog touch 64M")
+        before = free_blocks(g)
+        g.resize(small(g))
+        g.resize(g.mem)
+        time.sleep(2 * TAIL)
+        return {"free 2 MiB blocks, before [blocks]": before,
+                "free 2 MiB blocks, kept [%]": 100 * free_blocks(g) / before}
+
+
+# ---- a guest at work ----
+
+def resize_until(g, stop, pause):
+    """Shrink and grow by half in turn; next in PAUSE s, or when that is done."""
+    now, other = g.mem // 2, g.mem
+    while (left := stop - time.monotonic()) > 0:
+        g.ask(now)
+        if pause:
+            time.sleep(min(pause, left))
+        else:
+            while g.size() != now and time.monotonic() < stop:
+                time.sleep(0.01)
+        now, other = other, now
+    g.ask(g.mem)
+    g.wait(lambda: g.size() == g.mem, "full size", 120, poll=0.1)
+
+
+def latency(setup, rival):
+    """A process that maps, touches and unmaps 1 MiB, while the guest is resized."""
+    figures = {}
+    with setup.guest(rival, append=ZEROED) as g:
+        for pace, pause in ("every second", 1), ("without a pause", 0):
+            probe = g.bg(f"exec memhog churn 64M {setup.seconds}")
+            resize_until(g, time.monotonic() + setup.seconds - 0.5, pause)
+            g.wait(lambda: "p99" in g.said(probe), "the probe's word", 60)
+            for rank, us in re.findall(r"(p50|p99) (\d+)", g.said(probe)):
+                figures[f"{rank}, resized {pace} [us]"] = int(us)
+    return figures
+
+
+def fragmented(setup, rival):
+    """A guest filled to 80 % with single pages, every other one freed again."""
+    figures = {}
+    with setup.guest(rival, append=ZEROED) as g:
+        job = g.bg(f"exec memhog fragment {g.mem * 4 // 5 // MIB}M", "held", GIVE_UP)
+        asked = g.mem * 3 // 8
+        before = g.vmstat()
+        try:
+            figures["shrink [s]"] = g.resize(g.mem - asked, GIVE_UP)
+        except GuestError:
+            figures["shrink [s]"] = figures["grow [s]"] = None
+        figures["reached [%]"] = 100 * (g.mem - g.size()) / asked
+        now = g.vmstat()
+        for what, name in (("scanned for compaction", "compact_migrate_scanned"),
+                           ("migrated", "pgmigrate_success")):
+            figures[f"{what} [pages]"] = now[name] - before[name]
+        if figures["shrink [s]"]:
+            figures["grow [s]"] = g.resize(g.mem)
+        end(g, job)
+    return figures
+
+
+def sent(setup, rival, hint):
+    """MiB that a migration sends of a guest that used its memory and freed it."""
+    accel = accelerator()
+    options = {"props": {"free-page-hint": "on", "iothread": "io0"},
+               "extra": ["-object", "iothread,id=io0"]} if hint else {}
+    if accel.startswith("tcg"):         # else QEMU 7.2 may crash the guest
+        options["accel"] = "tcg,thread=single"
+    with setup.guest(rival, **options) as g:
+        fill(g)
+        g.qmp("migrate-set-parameters", max_bandwidth=16 * GIB)
+        g.qmp("migrate", uri="exec:cat >/dev/null")
+
+        def state():
+            return g.qmp("query-migrate")["status"]
+        g.wait(lambda: state() in ("completed", "failed"), "the migration", 300, poll=0.2)
+        if state() == "failed":
+            raise Skip("the migration failed")
+        return g.qmp("query-migrate")["ram"]["transferred"] / MIB
+
+
+def migration(setup, rival):
+    """Bytes sent by a live migration, without and with free page hints."""
+    if not rival.balloon:
+        raise Skip("only a balloon hints")
+    without, hinted = (sent(setup, rival, hint) for hint in (False, True))
+    return {"sent without hints [MiB]": without, "sent with hints [MiB]": hinted,
+            "sent with hints [% of without]": 100 * hinted / without}
+
+
+MEASURES = {
+    "speed": Measure("speed, pages zeroed when taken (init_on_alloc=1)",
+                     partial(speed, append=ZEROED)),
+    "speed-unzeroed": Measure("speed, init_on_alloc=0", partial(speed, append=UNZEROED)),
+    "cost": Measure("guest instructions, init_on_alloc=0", cost, once=True),
+    "traffic": Measure("notifications and host discards", traffic, once=True),
+    "returned": Measure("host memory returned, anonymous memory",
+                        partial(returned, backend="anon")),
+    "returned-memfd": Measure("host memory returned, memfd",
+                              partial(returned, backend="memfd")),
+    "returned-hugetlb": Measure("host memory returned, 2 MiB hugetlb pages",
+                                partial(returned, backend="hugetlb")),
+    "blocks": Measure("free 2 MiB blocks in the guest after a cycle", blocks),
+    "latency": Measure("map, touch, unmap 1 MiB while the balloon is resized", latency),
+    "fragmented": Measure("a fragmented guest", fragmented),
+    "growth": Measure("cost a page by size of guest, untouched, init_on_alloc=0", growth,
+                      once=True),
+    "migration": Measure("live migration after most memory was used and freed", migration),
+}
