@@ -35,7 +35,7 @@
 #define VB_HINT_KICK		8U
 /*
  * While the host has something to read, look after it this often: QEMU answers
- * from a thread of its own, and without MSI an interrupt may get lost there.
+ * from a thread of its own, and was seen to stop without a last interrupt.
  */
 #define VB_HINT_LOOK		(HZ / 10)
 /* Before the balloon's own pages: these cost nothing. */
