@@ -6,6 +6,8 @@ import re
 from guest import MIB
 
 PAGE = 4096
+BLOCK = 2 * MIB
+BLOCK_ORDER = 9         # log2 of its pages
 # What the host gets back of what was asked for (issue 2). The rest would be
 # memory that it never backed, so warm the guest up first.
 GIVEN_BACK = 0.97
@@ -80,6 +82,31 @@ def counters(g):
     """The driver's counters: name to value."""
     text = g.sh(f"cd {g.sysfs()}/balloon/stats && grep . *")
     return {name: int(n) for name, n in re.findall(r"^(\w+):(-?\d+)$", text, re.M)}
+
+
+def in_blocks(g):
+    """The part of held() that is in 2 MiB blocks."""
+    return int(balloon(g, "block_bytes"))
+
+
+def memory_blocks(g):
+    """What each memory block is used for: number to (offline, free, other), bytes."""
+    size = int(g.read("/sys/devices/system/memory/block_size_bytes"), 16)
+    rows = (map(int, line.split()) for line in g.sh(f"pages {size // MIB}").splitlines())
+    return {number: tuple(n * PAGE for n in frames) for number, *frames in rows}
+
+
+def offline(g):
+    """Memory that is marked offline: what balloons hold, for dumps to skip."""
+    return sum(frames[0] for frames in memory_blocks(g).values())
+
+
+def free_blocks(g):
+    """Free blocks of 2 MiB; those on the allocator's per-CPU lists may be any."""
+    rows = (line.split()[4:] for line in g.read("/proc/buddyinfo").splitlines())
+    whole = sum(int(n) << order - BLOCK_ORDER for row in rows
+                for order, n in enumerate(row) if order >= BLOCK_ORDER)
+    return whole, (free(g) - g.meminfo()["MemFree"]) // BLOCK
 
 
 def state(g):

@@ -11,6 +11,7 @@ Sizes are bytes, but for `mem`, which is MiB. Every wait is bounded; what it
 raises says what was waited for and ends with the guest's last console lines.
 """
 
+import collections
 import ctypes
 import errno
 import functools
@@ -28,6 +29,7 @@ from channel import Agent, Closed, Qmp
 from machine import MIB, accelerator, bus_of, mapped, qemu_command
 
 BALLOON = "/machine/peripheral/balloon0"
+NOTIFY = "virtio_queue_notify"      # a trace event of QEMU's
 CHUNK = 16384           # of a file on its way into the guest
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
@@ -470,11 +472,17 @@ class Guest:
 
     def ram_rss(self):
         """Bytes of the guest's RAM that the host really holds for it."""
-        return self._ram("Rss")
+        return sum(map(self._ram, ("Rss", "Shared_Hugetlb", "Private_Hugetlb")))
 
     def ram_anon_huge(self):
         """Bytes of it in transparent huge pages."""
         return self._ram("AnonHugePages")
+
+    def notified(self):
+        """Notifications of each queue of the balloon, with trace=[NOTIFY]: Counter."""
+        text = self.log("trace").read_text(errors="replace")
+        found = re.findall(rf"(?m)^(?:\S+:)?{NOTIFY} vdev (\S+) n (\d+)", text)
+        return collections.Counter(int(queue) for _, queue in found)
 
     def traces(self, name):
         """How often a QEMU trace event of trace=[...] has happened."""

@@ -1,50 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """The guest becomes as large as the host says."""
 
+from books import Books
 from case import kernels, timeout
-from gauge import (GIVEN_BACK, PAGE, balloon, boot, close, counters, free, held,
-                   move, noise, wait_free, warm)
+from gauge import PAGE, boot, counters, free, move, noise, wait_free, warm
 from guest import MIB
-
-
-class Books:
-    """A warm guest with an empty balloon, and what must hold ever after."""
-
-    def __init__(self, g):
-        self.g = g
-        self.total = g.meminfo()["MemTotal"]
-        self.free = free(g)
-        self.rss = g.ram_rss()
-        self.events = g.vmstat()
-
-    def check(self):
-        """All who count agree, the balloon at rest."""
-        g = self.g
-        g.write("/proc/sys/vm/stat_refresh", "1")   # else CPUs keep some to themselves
-        info, events = g.meminfo(), g.vmstat()
-        inside = g.mem - g.actual()
-        assert held(g) == inside, (held(g), inside)
-        assert balloon(g, "target_bytes") == str(inside)
-        assert info["MemTotal"] == self.total - inside, (info["MemTotal"], self.total, inside)
-        close(free(g), self.free - inside, noise(g), "free memory")
-        self.check_host(inside)
-        if "Balloon" in info:
-            assert info["Balloon"] == inside, (info["Balloon"], inside)
-        moved = {name: events[f"balloon_{name}"] - self.events[f"balloon_{name}"]
-                 for name in ("inflate", "deflate")}
-        assert (moved["inflate"] - moved["deflate"]) * PAGE == inside, (moved, inside)
-        count = counters(g)
-        assert (count["inflated_pages"] - count["deflated_pages"]) * PAGE == inside, count
-        assert count["inflated_pages"] == moved["inflate"], (count, moved)
-
-    def check_host(self, inside):
-        """What is in the balloon the host does not hold."""
-        rss = self.g.ram_rss()
-        assert rss <= self.g.mem - inside, (rss, inside)
-        if inside > 64 * MIB:       # below, what else the guest does weighs more
-            given = self.rss - rss
-            assert given >= GIVEN_BACK * inside, (
-                f"the host has {given / inside:.1%} of {inside // MIB} MiB back")
 
 
 def test_size_exact(ctx):

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What must agree whenever a balloon is at rest."""
+
+from gauge import (GIVEN_BACK, PAGE, balloon, close, counters, free, held, in_blocks,
+                   noise, offline)
+from guest import MIB
+
+
+class Books:
+    """A warm guest with an empty balloon, and what must hold ever after."""
+
+    def __init__(self, g):
+        self.g = g
+        self.total = g.meminfo()["MemTotal"]
+        self.free = free(g)
+        self.rss = g.ram_rss()
+        self.events = g.vmstat()
+
+    def check(self):
+        """All who count agree, the balloon at rest."""
+        g = self.g
+        g.write("/proc/sys/vm/stat_refresh", "1")   # else CPUs keep some to themselves
+        info, events = g.meminfo(), g.vmstat()
+        inside = g.mem - g.actual()
+        assert held(g) == inside, (held(g), inside)
+        assert offline(g) == inside, (offline(g), inside)
+        assert in_blocks(g) <= inside, (in_blocks(g), inside)
+        assert balloon(g, "target_bytes") == str(inside)
+        assert info["MemTotal"] == self.total - inside, (info["MemTotal"], self.total, inside)
+        close(free(g), self.free - inside, noise(g), "free memory")
+        self.check_host(inside)
+        if "Balloon" in info:
+            assert info["Balloon"] == inside, (info["Balloon"], inside)
+        moved = {name: events[f"balloon_{name}"] - self.events[f"balloon_{name}"]
+                 for name in ("inflate", "deflate")}
+        assert (moved["inflate"] - moved["deflate"]) * PAGE == inside, (moved, inside)
+        count = counters(g)
+        assert (count["inflated_pages"] - count["deflated_pages"]) * PAGE == inside, count
+        assert count["inflated_pages"] == moved["inflate"], (count, moved)
+
+    def check_host(self, inside):
+        """What is in the balloon the host does not hold."""
+        rss = self.g.ram_rss()
+        assert rss <= self.g.mem - inside, (rss, inside)
+        if inside > 64 * MIB:       # below, what else the guest does weighs more
+            given = self.rss - rss
+            assert given >= GIVEN_BACK * inside, (
+                f"the host has {given / inside:.1%} of {inside // MIB} MiB back")

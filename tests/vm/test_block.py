@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: GPL-2.0
+"""2 MiB blocks: in the books, on both ways to the host, and in the host's memory."""
+
+import contextlib
+import pathlib
+import time
+
+from books import Books
+from case import kernels
+from gauge import (BLOCK, PAGE, balloon, boot, close, counters, end, free, free_blocks,
+                   held, in_blocks, memhog, memory_blocks, move, noise, offline, said,
+                   state, wait_free, wait_state, warm)
+from guest import MIB, NOTIFY
+
+REPORTING = {"free-page-reporting": "on"}
+INFLATE, DEFLATE, RANGES = 0, 1, 3      # queues
+RETURNED = 0.98         # of what was asked for, the host has back
+WATCHED = 6             # s
+HUGE_PAGES = pathlib.Path("/proc/sys/vm/nr_hugepages")
+
+
+# ---- the books ----
+
+def books(ctx, args="", **device):
+    """To odd sizes, up and down, and away: all who count agree."""
+    with boot(ctx, 384, **device) as g:
+        g.insmod(args)
+        warm(g)
+        ours = Books(g)
+        full, half = g.mem, g.mem - 150 * MIB
+        for size in (half, half + PAGE, half - 5 * MIB, half + 7 * MIB + 511 * PAGE,
+                     full - 5 * MIB - PAGE, full - PAGE, full, half):
+            move(g, size)
+            ctx.log(f"{size / MIB:.3f} MiB: {in_blocks(g) / MIB} of "
+                    f"{held(g) / MIB:.3f} in blocks")
+            ours.check()
+            # there are enough free blocks: single pages are only what is odd, and
+            # what a block that was broken up has left
+            assert held(g) - in_blocks(g) < 2 * BLOCK
+        close(in_blocks(g), held(g), BLOCK, "blocks")
+        g.rmmod()
+        assert offline(g) == 0, offline(g)
+        wait_free(g, ours.free - noise(g))
+        assert g.meminfo()["MemTotal"] == ours.total
+        assert g.meminfo().get("Balloon", 0) == 0
+
+
+def test_block_books_pfn(ctx):
+    books(ctx)
+
+
+def test_block_books_range(ctx):
+    books(ctx, props=REPORTING)
+
+
+# ---- which way they go ----
+
+def way(g, args, engine, inside=200 * MIB):
+    """What a move in and out costs: notifications of each queue, and elements."""
+    g.insmod(args)
+    assert balloon(g, "engine") == engine, balloon(g, "engine")
+    parameter = g.read("/sys/module/vballoon/parameters/engine").strip()
+    assert parameter == (args.partition("=")[2] or "auto"), parameter
+    before = g.notified()
+    move(g, g.mem - inside)
+    assert in_blocks(g) == inside
+    into = g.notified() - before
+    elements = counters(g)["buffers"]
+    move(g, g.mem)
+    time.sleep(0.3)                     # until the host has read it
+    out = g.notified() - before - into
+    assert sum(into.values()) + sum(out.values()) == counters(g)["notifications"]
+    g.rmmod()
+    return into, out, elements
+
+
+def test_block_engine(ctx):
+    """Blocks travel as they are told to, where the host can take that."""
+    inside = 200 * MIB
+    with boot(ctx, 384, props=REPORTING, trace=[NOTIFY]) as g:
+        for args in "", "engine=range", "engine=auto":
+            into, out, elements = way(g, args, "range")
+            ctx.log(f"{args}: {into}, {out}, {elements}")
+            assert into[RANGES] and not into[INFLATE] and not into[DEFLATE], into
+            assert not out, out
+            assert elements <= inside // BLOCK, elements
+        into, out, elements = way(g, "engine=pfn", "pfn")
+        ctx.log(f"pfn: {into}, {out}, {elements}")
+        assert into[INFLATE] and out[DEFLATE] and not into[RANGES] + out[RANGES]
+        assert elements == inside // BLOCK, elements     # QEMU reads whole chains
+        assert said(g, "takes no ranges") == 0
+        for bad in "blocks", "1", "":
+            rc, text = g.run(f"insmod /vballoon.ko engine={bad}")
+            assert rc and "nvalid" in text, (rc, text)
+            assert said(g, f"engine={bad}: give auto, pfn or range") >= 1
+
+
+@kernels("6.1", "7.x")
+def test_block_engine_none(ctx):
+    """A host that takes no ranges gets PFNs, and a wish for ranges a word."""
+    inside = 200 * MIB
+    props = {"page-poison": "off"}      # such a host may read heads of chains only
+    with boot(ctx, 384, props=props, trace=[NOTIFY]) as g:
+        for args, words in ("", 0), ("engine=pfn", 0), ("engine=range", 1):
+            into, out, elements = way(g, args, "pfn")
+            ctx.log(f"{args}: {into}, {out}, {elements}")
+            assert into[INFLATE] and out[DEFLATE]
+            assert elements == 2 * inside // BLOCK, elements
+            assert said(g, "takes no ranges") == words
+
+
+# ---- what the host has of it ----
+
+def returned(g, inside=150 * MIB):
+    """The part of a balloon that the host gets back, of memory that it held."""
+    warm(g, 24 * MIB)
+    before = g.ram_rss()
+    g.set_balloon(g.mem - inside)
+    g.wait_actual(g.mem - inside)
+    part = (before - g.ram_rss()) / inside
+    g.set_balloon(g.mem)
+    g.wait_actual(g.mem)
+    return part
+
+
+@contextlib.contextmanager
+def huge_pages(ctx, size):
+    """The host has so many bytes of free huge pages, or the test is skipped."""
+    before = HUGE_PAGES.read_text(encoding="ascii")
+    wanted = int(before) + size // BLOCK
+    try:
+        try:
+            HUGE_PAGES.write_text(str(wanted), encoding="ascii")
+        except OSError as error:
+            ctx.skip(f"no huge pages on this host: {error.strerror}")
+        if int(HUGE_PAGES.read_text(encoding="ascii")) < wanted:
+            ctx.skip("the host has no memory for huge pages")
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            HUGE_PAGES.write_text(before, encoding="ascii")
+
+
+@kernels("6.1")
+def test_block_hugetlb(ctx):
+    """Of a guest on huge pages, the host gets none back from single pages."""
+    mem = 256
+    with huge_pages(ctx, mem * MIB):
+        with ctx.guest(mem=mem, backend="hugetlb") as g:
+            g.modprobe_intree()
+            theirs = returned(g, 100 * MIB)
+            g.rmmod("virtio_balloon")
+            g.insmod("engine=pfn")
+            pfns = returned(g, 100 * MIB)
+        with ctx.guest(mem=mem, backend="hugetlb", props=REPORTING) as g:
+            g.insmod("engine=range")
+            ranges = returned(g, 100 * MIB)
+    ctx.log(f"in-tree {theirs:.1%}, PFNs {pfns:.1%}, ranges {ranges:.1%}")
+    assert pfns >= RETURNED and ranges >= RETURNED, (pfns, ranges)
+    assert theirs < 0.5, theirs
+
+
+@kernels("6.1", "7.x")
+def test_block_memfd(ctx):
+    with boot(ctx, 384, backend="memfd", props=REPORTING) as g:
+        for engine in "range", "pfn":
+            g.insmod(f"engine={engine}")
+            part = returned(g)
+            ctx.log(f"{engine}: {part:.1%}")
+            assert part >= RETURNED, (engine, part)
+            g.rmmod()
+
+
+def huge(g):
+    """What of the guest's RAM the host holds in huge pages, the guest's memory used."""
+    warm(g, 24 * MIB)
+    return g.ram_anon_huge()
+
+
+@kernels("6.1")
+def test_block_thp(ctx):
+    """Ranges leave huge pages whole: the host's, and the guest's free ones."""
+    with boot(ctx, 512, props=REPORTING) as g:
+        g.insmod("engine=range")
+        before, (blocks, _) = huge(g), free_blocks(g)
+        if before < 256 * MIB:
+            ctx.skip("the host gives no huge pages")
+        parts = {}
+        for engine in "range", "pfn":
+            part = returned(g, 250 * MIB)
+            assert part >= RETURNED, (engine, part)
+            parts[engine] = huge(g) / before
+            whole, cached = free_blocks(g)
+            ctx.log(f"{engine}: {part:.1%} returned, {parts[engine]:.1%} in huge pages, "
+                    f"{whole} + {cached} free blocks of {blocks}")
+            assert whole + cached >= 0.98 * blocks, (whole, cached, blocks)
+            g.rmmod()
+            g.insmod("engine=pfn")
+        assert parts["range"] >= 0.95, parts
+        assert parts["pfn"] < parts["range"], "this host would show no difference"
+
+
+# ---- memory that goes offline ----
+
+def most_ballooned(g):
+    """The memory blocks that hold blocks of the balloon, the emptiest else first."""
+    found = memory_blocks(g).items()
+    return [number for _, number in sorted(
+        (other, number) for number, (inside, _, other) in found if inside >= 16 * MIB)]
+
+
+def go_offline(g, number, state="offline", timeout=60):
+    """Ask the kernel for it; the status."""
+    path = f"/sys/devices/system/memory/memory{number}/state"
+    return g.run(f"echo {state} 2>&1 >{path}", timeout)[0]
+
+
+def test_block_offline(ctx):
+    """Memory with blocks in it goes offline: the balloon takes others."""
+    with boot(ctx, 1024, append="nokaslr") as g:
+        g.insmod()
+        total, size = g.meminfo()["MemTotal"], g.mem - 400 * MIB
+        move(g, size)
+        assert in_blocks(g) == held(g)
+        block = int(g.read("/sys/devices/system/memory/block_size_bytes"), 16)
+        gone = []
+        for number in most_ballooned(g):
+            if len(gone) == 2:
+                break
+            inside = memory_blocks(g)[number]
+            start = time.monotonic()
+            rc = go_offline(g, number)
+            ctx.log(f"memory{number} {[n // MIB for n in inside]}: {rc}, "
+                    f"{time.monotonic() - start:.1f} s")
+            if rc:      # something else is in it
+                continue
+            gone.append(number)
+            g.wait(lambda: held(g) == g.mem - size, "the balloon's size")
+            g.wait_actual(size)
+            wait_state(g, "idle")
+            assert number not in memory_blocks(g)
+            assert offline(g) == held(g), (offline(g), held(g))
+            assert g.meminfo()["MemTotal"] == total - len(gone) * block - held(g)
+            assert g.ram_rss() <= size
+        assert gone, "no memory block could go"
+        for number in gone:
+            assert go_offline(g, number, "online") == 0
+        move(g, g.mem)
+        assert g.meminfo()["MemTotal"] == total
+        assert offline(g) == 0
+
+
+# ---- from single pages to blocks ----
+
+def goals(g, seconds=WATCHED):
+    """How often the policy is asked while nobody does anything."""
+    trace = "/sys/kernel/tracing/"
+    g.write(trace + "events/vballoon/vballoon_goal/enable", "1")
+    g.write(trace + "trace", "")
+    time.sleep(seconds)
+    return int(g.sh(f"grep -c vballoon_goal: {trace}trace", check=False))
+
+
+@kernels("6.1", "7.x")
+def test_block_exchange(ctx):
+    """A guest that was fragmented once does not stay so."""
+    with boot(ctx, 512) as g:
+        g.insmod()
+        warm(g)
+        total, before = g.meminfo()["MemTotal"], free(g)
+        job = memhog(g, f"fragment {before // MIB - 60}M")
+        size = g.mem - 100 * MIB
+        move(g, size)
+        whole = in_blocks(g)
+        assert whole < 50 * MIB, whole
+        # no free block: it looks again, less and less often
+        looks = goals(g)
+        ctx.log(f"{whole / MIB} MiB in blocks; {looks} looks in {WATCHED} s, while there "
+                f"are none; {counters(g)}")
+        assert looks <= 8, looks
+        exchanged = counters(g)["exchanged_pages"]
+        end(g, job)
+        states = set()
+
+        def done():
+            states.add(state(g))
+            return held(g) - in_blocks(g) < BLOCK and held(g) == g.mem - size
+        g.wait(done, "blocks", 60, poll=0.1)
+        g.wait_actual(size)
+        count = counters(g)
+        ctx.log(f"{in_blocks(g) / MIB} MiB in blocks; {count}")
+        assert states == {"idle"}, states
+        close((count["exchanged_pages"] - exchanged) * PAGE, in_blocks(g) - whole,
+              0, "exchanged")
+        g.write("/proc/sys/vm/stat_refresh", "1")
+        info = g.meminfo()
+        assert info["MemTotal"] == total - held(g), info
+        assert info.get("Balloon", held(g)) == held(g), info
+        assert offline(g) == held(g)
+        assert g.ram_rss() <= size      # the host was told of each
+        assert goals(g) <= 1, "it finds no rest"
+        move(g, g.mem)
+        close(free(g), before, noise(g), "free memory")
+
+
+# ---- in need ----
+
+@kernels("6.1", "7.x")
+def test_block_oom(ctx):
+    """With DEFLATE_ON_OOM a job lives on what was in blocks, on either way."""
+    inside, more = 150 * MIB, 80 * MIB
+    with boot(ctx, 384, props={"deflate-on-oom": "on", **REPORTING}) as g:
+        for engine in "range", "pfn":
+            g.insmod(f"engine={engine}")
+            move(g, g.mem - inside)
+            assert in_blocks(g) == inside
+            g.sh(f"memhog touch {(free(g) + more) // MIB}M")
+            assert g.vmstat()["oom_kill"] == 0
+            given = counters(g)["oom_pages"] * PAGE
+            ctx.log(f"{engine}: {given / MIB:.1f} MiB given")
+            assert more // 2 <= given <= more + 32 * MIB + noise(g), given
+            assert held(g) == inside - given == offline(g), (held(g), offline(g))
+            g.rmmod()
