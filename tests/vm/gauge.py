@@ -101,6 +101,19 @@ def offline(g):
     return sum(frames[0] for frames in memory_blocks(g).values())
 
 
+def most_ballooned(g):
+    """The memory blocks that hold blocks of the balloon, the emptiest else first."""
+    found = memory_blocks(g).items()
+    return [number for _, number in sorted(
+        (other, number) for number, (inside, _, other) in found if inside >= 16 * MIB)]
+
+
+def go_offline(g, number, state="offline", timeout=60):
+    """Ask the kernel for it; the status."""
+    path = f"/sys/devices/system/memory/memory{number}/state"
+    return g.run(f"echo {state} 2>&1 >{path}", timeout)[0]
+
+
 def free_blocks(g):
     """Free blocks of 2 MiB; those on the allocator's per-CPU lists may be any."""
     rows = (line.split()[4:] for line in g.read("/proc/buddyinfo").splitlines())

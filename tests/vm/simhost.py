@@ -11,18 +11,24 @@ test asserts that the list is empty.  How pages are watched:
   who fills it while the page is ours used it (with MUST_TELL_HOST until we have
   answered the deflate).
 
+With REPORTING there is a queue for ranges. What came there is a part of the
+balloon too; but without MUST_TELL_HOST the driver may use it again and say
+nothing, so `held` is all that it may have in the balloon, no more.
+
     sim = SimHost(features={STATS_VQ, MUST_TELL_HOST})
     with Guest(qemu=..., backend="memfd", balloon=None, extra=sim.args()):
         sim.set_target(1000)
         sim.wait_actual(1000)
 """
+import collections
 import struct
 
 from vhost import EVENT_IDX, INDIRECT, Device
 
-MUST_TELL_HOST, STATS_VQ, DEFLATE_ON_OOM = 0, 1, 2
-INFLATE, DEFLATE, STATS = 0, 1, 2
+MUST_TELL_HOST, STATS_VQ, DEFLATE_ON_OOM, PAGE_POISON, REPORTING = 0, 1, 2, 4, 5
+INFLATE, DEFLATE, STATS, RANGES = 0, 1, 2, 3
 PAGE = 4096
+BLOCK = 2 << 20
 MAX_PFNS = 256                  # some hosts drop a longer descriptor
 MARK = b"simhost!"
 
@@ -44,30 +50,35 @@ def runs(pfns):
 
 
 class SimHost(Device):
-    """The host.  Its queues are INFLATE, DEFLATE and STATS.
+    """The host.  Its queues are INFLATE, DEFLATE, STATS and RANGES.
 
-    features    balloon features to offer
-    queues      how many queues the device has; config_size in bytes
+    features    balloon features to offer; REPORTING needs STATS_VQ before it
+    queues      how many queues the device has, by default three, or four with
+                REPORTING; config_size in bytes
     event_idx, indirect     features of the rings to offer
     discard     give pages back to the machine, as real hosts do
 
-    What it has seen, for each of INFLATE and DEFLATE: pfns, unsorted (buffers
-    whose PFNs do not rise), longest (PFNs in a descriptor), peak_pages (not
-    answered at once); and in rings[queue]: kicks, calls (interrupts), buffers,
-    peak (buffers), pending.
+    What it has seen, for each of INFLATE, DEFLATE and RANGES: pfns, unsorted
+    (buffers whose PFNs do not rise), longest (PFNs in a descriptor; ranges have
+    none), peak_pages (not answered at once), shapes (how many buffers of so many
+    descriptors were a block, or were not: {(descriptors, block): buffers}); and
+    in rings[queue]: kicks, calls (interrupts), buffers, peak (buffers), pending.
     """
 
     virtio_id = 5
 
-    def __init__(self, features=(STATS_VQ,), queues=3, config_size=16,
+    def __init__(self, features=(STATS_VQ,), queues=None, config_size=16,
                  event_idx=True, indirect=True, queue_size=128, discard=True):
         self.discard = discard
+        queues = queues or (4 if REPORTING in features else 3)
         self.inflated = set()   # PFNs, in the order of arrival
+        self.ranged = set()     # those that came as ranges, and may leave unsaid
         self.held = set()       # PFNs in the order of our answers: `actual`
                                 # may not claim more
         self.actual_writes = self.starts = 0
-        self.pfns, self.unsorted = [0, 0], [0, 0]
-        self.longest, self.peak_pages = [0, 0], [0, 0]
+        self.pfns, self.unsorted, self.longest, self.peak_pages = (
+            collections.Counter() for _ in range(4))
+        self.shapes = collections.defaultdict(collections.Counter)
         self.samples = 0        # statistics that came
         self._sample = None
         features = set(features) | ({EVENT_IDX} if event_idx else set())
@@ -94,6 +105,11 @@ class SimHost(Device):
     def wait_actual(self, pages, timeout=60):
         self.wait(lambda: self.actual() == pages, timeout)
 
+    def moved(self, pages):
+        """The balloon is so large, and we have been told of all that left it."""
+        return self.actual() == pages == len(self.held) or (
+            self.ranged and self.actual() == pages < len(self.held))
+
     def stats(self, timeout=10):
         """Ask for statistics: {name: value}."""
         with self._lock:
@@ -116,13 +132,14 @@ class SimHost(Device):
     def on_start(self, ring):
         if ring.index == INFLATE and ring.base == 0:
             self.inflated.clear()       # a reset: no page is ours
+            self.ranged.clear()
             self.held.clear()
             self.starts += 1
 
     def before(self, ring):
         """A page may be deflated, unanswered, and inflated again: the deflate
         was made available first, so it must be taken first."""
-        return self.rings[DEFLATE:STATS] if ring.index == INFLATE else ()
+        return self.rings[DEFLATE:STATS] if ring.index in (INFLATE, RANGES) else ()
 
     def on_config_write(self, config):
         """Of the whole space only `actual` is the driver's."""
@@ -136,8 +153,24 @@ class SimHost(Device):
         if ring.index == STATS:
             self._take_stats(ring, buf)
             return
-        what = ("inflate", "deflate")[ring.index]
-        pfns = []
+        take = self._take_ranges if ring.index == RANGES else self._take_pfns
+        pfns = take(ring, buf)
+        what = "deflate" if ring.index == DEFLATE else "inflate"
+        self.pfns[ring.index] += len(pfns)
+        self.unsorted[ring.index] += any(
+            a >= b for a, b in zip(pfns, pfns[1:]))
+        block = len(pfns) * PAGE == BLOCK and len(runs(pfns)) == 1 and \
+            pfns[0] * PAGE % BLOCK == 0
+        self.shapes[ring.index][len(buf.parts), block] += 1
+        buf.pfns = [p for p in pfns if self._may(what, p)]
+        if ring.index == RANGES and not self.negotiated(MUST_TELL_HOST):
+            self.ranged.update(buf.pfns)
+        self.peak_pages[ring.index] = max(
+            self.peak_pages[ring.index],
+            sum(len(b.pfns) for b in ring.pending[:-1]) + len(pfns))
+
+    def _take_pfns(self, ring, buf):
+        what, pfns = ("inflate", "deflate")[ring.index], []
         for addr, size, writable in buf.parts:
             if writable or size % 4 or not 0 < size <= 4 * MAX_PFNS:
                 self.fault(f"{what}: descriptor of {size} bytes"
@@ -146,13 +179,22 @@ class SimHost(Device):
             pfns += struct.unpack(f"<{count}I",
                                   self.memory.read(addr, 4 * count))
             self.longest[ring.index] = max(self.longest[ring.index], count)
-        self.pfns[ring.index] += len(pfns)
-        self.unsorted[ring.index] += any(
-            a >= b for a, b in zip(pfns, pfns[1:]))
-        buf.pfns = [p for p in pfns if self._may(what, p)]
-        self.peak_pages[ring.index] = max(
-            self.peak_pages[ring.index],
-            sum(len(b.pfns) for b in ring.pending[:-1]) + len(pfns))
+        return pfns
+
+    def _take_ranges(self, ring, buf):
+        """Blocks, as few ranges as they can be."""
+        pfns, last = [], None
+        for addr, size, writable in buf.parts:
+            if not writable or not size or addr % BLOCK or size % BLOCK:
+                self.fault(f"range {addr:#x}+{size:#x}"
+                           f"{'' if writable else ', not writable'}")
+            if addr == last:
+                self.fault(f"range {addr:#x}+{size:#x} not merged with the last")
+            last = addr + size
+            pfns += range(addr // PAGE, last // PAGE)
+        if len(buf.parts) > ring.num:
+            self.fault(f"{len(buf.parts)} ranges in a ring of {ring.num}")
+        return pfns
 
     def _may(self, what, pfn):
         """Account for one PFN; False if the driver may not send it."""
@@ -161,6 +203,10 @@ class SimHost(Device):
         except LookupError:
             self.fault(f"{what}: PFN {pfn:#x} is not RAM")
             return False
+        if what == "inflate" and pfn in self.ranged:
+            self.ranged.discard(pfn)    # it has left, and nobody had to know
+            self.inflated.discard(pfn)
+            self.held.discard(pfn)
         if (what == "inflate") == (pfn in self.inflated):
             self.fault(f"{what}: PFN {pfn:#x} twice")
             return False
@@ -171,10 +217,11 @@ class SimHost(Device):
         if pfn not in self.held:
             self.fault(f"deflate: PFN {pfn:#x} was not acknowledged")
         self.inflated.discard(pfn)
+        self.ranged.discard(pfn)
         return True
 
     def on_answer(self, ring, buf):
-        if ring.index == INFLATE:
+        if ring.index in (INFLATE, RANGES):
             self._answer_inflate(buf.pfns)
         elif ring.index == DEFLATE:
             self._answer_deflate(buf.pfns)

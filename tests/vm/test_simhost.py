@@ -20,7 +20,7 @@ from simhost import (DEFLATE, DEFLATE_ON_OOM, INFLATE, MUST_TELL_HOST, PAGE,
 SOME = 100 * MIB // PAGE        # pages
 CLOSE = 8 * MIB                 # memory is back
 BOUND = 15                      # s; what a silent host may delay
-IN_FLIGHT = 64 * MIB            # on a queue, before the host, at the most
+IN_FLIGHT = 128 * MIB           # on a queue, before the host, at the most
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 
@@ -50,7 +50,7 @@ def simulated(ctx, driver="vballoon", **device):
 
 def move(sim, pages, timeout=60):
     sim.set_target(pages)
-    sim.wait(lambda: sim.actual() == len(sim.held) == pages, timeout)
+    sim.wait(lambda: sim.moved(pages), timeout)
 
 
 def says(g, text, times=1):
@@ -329,7 +329,7 @@ def bogus(ctx, queue, **device):
             move(sim, SOME)
             broken = said(g, "broke its protocol")
             sim.violate(kind, queue)
-            sim.set_target(SOME * 3 // 2 if queue == INFLATE else SOME // 2)
+            sim.set_target(SOME // 2 if queue == DEFLATE else SOME * 3 // 2)
             sim.wait(lambda: not sim.rings[queue].bogus)
             if kind == "len":   # is none of our business
                 sim.wait_actual(sim.target())

@@ -442,6 +442,10 @@ class Device:
                     self._message()
             for ring in self.rings:
                 self._take(ring)
+            # What the driver wrote before it made those buffers available.
+            while self._qemu and select.select([self._qemu], [], [], 0)[0]:
+                self._message()
+            for ring in self.rings:
                 self._answer(ring, self._due(ring))
             self._lock.notify_all()
 

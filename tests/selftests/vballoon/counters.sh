@@ -78,9 +78,9 @@ test_traffic()
 		ktap_test_skip "actual_writes: the host sets no target"
 		return
 	fi
-	# 4 KiB pages on the wire, at most 256 a buffer
-	vb_result "buffers carried them" [ $((buffers << 20)) -ge "$actual" ]
-	vb_result "notifications were saved" [ "$kicks" -lt "$buffers" ]
+	# at most 16 blocks in ranges, or one as PFNs, or 256 single pages
+	vb_result "buffers carried them" [ $((buffers << 25)) -ge "$actual" ]
+	vb_result "no notification was for nothing" [ "$kicks" -le "$buffers" ]
 	vb_result "actual was written" [ "$(vb_read stats/actual_writes)" -ge 1 ]
 }
 

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0
+"""2 MiB blocks before a host that is picky, slow or silent: see simhost.py."""
+
+import time
+
+from case import kernels, slow
+from gauge import (free, go_offline, held, in_blocks, memory_blocks, most_ballooned,
+                   offline, state, wait_free, wait_state)
+from guest import MIB
+from simhost import (BLOCK, DEFLATE, INFLATE, MUST_TELL_HOST, PAGE, PAGE_POISON, RANGES,
+                     REPORTING, STATS_VQ)
+from test_simhost import (BOUND, IN_FLIGHT, SOME, all_back, bogus, move, rmmod,
+                          simulated)
+
+WITH_RANGES = {STATS_VQ, REPORTING}
+TOLD = {STATS_VQ, MUST_TELL_HOST}
+TOLD_RANGES = TOLD | {REPORTING}
+A_BLOCK = BLOCK // PAGE
+
+
+def cycle(sim, g):
+    """Sizes with and without single pages; all blocks as ranges."""
+    for pages in (SOME, 10, 2 * SOME + 3, SOME // 2 + 300, 0):
+        move(sim, pages)
+    all_back(g)
+    assert sim.pfns[RANGES] > 2 * SOME, sim.pfns
+    assert sim.pfns[INFLATE] < 4 * A_BLOCK, sim.pfns        # the tail
+    assert not sim.unsorted[RANGES] + sim.unsorted[INFLATE], sim.unsorted
+    assert sim.peak_pages[RANGES] * PAGE <= IN_FLIGHT, sim.peak_pages
+
+
+def test_sim_ranges(ctx):
+    """Blocks travel as ranges: aligned, merged, few, and leave in silence."""
+    with simulated(ctx, features=WITH_RANGES) as (sim, g):
+        cycle(sim, g)
+        ring = sim.rings[RANGES]
+        ctx.log(f"{dict(sim.pfns)} in {ring.buffers} elements, {dict(sim.shapes)}")
+        # several blocks each, and of the way back only what was in single pages
+        assert ring.buffers * 2 * A_BLOCK <= sim.pfns[RANGES], str(sim)
+        assert sim.pfns[DEFLATE] < 4 * A_BLOCK, sim.pfns
+
+
+@slow
+def test_sim_ranges_rings(ctx):
+    """Rings that are too small for a batch, with and without indirect tables."""
+    for size, indirect in (2, False), (4, True), (8, False):
+        with simulated(ctx, features=WITH_RANGES, queue_size=size,
+                       indirect=indirect) as (sim, g):
+            cycle(sim, g)
+
+
+def test_sim_ranges_late(ctx):
+    """Answers come late and in any order; and nothing is left on the way."""
+    with simulated(ctx, features=WITH_RANGES) as (sim, g):
+        sim.late(0.3, INFLATE, DEFLATE, RANGES, order="random")
+        for pages in (SOME, 7, SOME // 2, 0):
+            move(sim, pages)
+        all_back(g)
+        # the target changes while ranges are on their way
+        for _ in range(3):
+            sim.set_target(2 * SOME)
+            time.sleep(0.1)
+            sim.set_target(SOME // 4)
+            time.sleep(0.4)
+        move(sim, 0)
+        all_back(g)
+
+
+def test_sim_ranges_silent(ctx):
+    """Ranges that are never answered are seen, and given back when we leave."""
+    with simulated(ctx, features=WITH_RANGES) as (sim, g):
+        for deaf in False, True:
+            sim.release(INFLATE, DEFLATE, RANGES)
+            move(sim, SOME)
+            sim.hold(RANGES, deaf=deaf)
+            sim.set_target(3 * SOME)
+            wait_state(g, "silent")
+            assert held(g) == SOME * PAGE and sim.actual() == SOME, str(sim)
+            # what is in the balloon is there to be had (and more may arrive)
+            sim.set_target(SOME // 2)
+            g.wait(lambda: held(g) <= SOME // 2 * PAGE, "half of it")
+            start = time.monotonic()
+            rmmod(g)
+            ctx.log(f"gone after {time.monotonic() - start:.1f} s")
+        g.wait(lambda: state(g) != "stopped", "the start")
+        sim.release(INFLATE, DEFLATE, RANGES)
+        move(sim, SOME)
+
+
+def test_sim_ranges_bogus(ctx):
+    """Used entries of nonsense on the queue for ranges."""
+    bogus(ctx, RANGES, features=WITH_RANGES)
+
+
+def test_sim_ranges_must_tell(ctx):
+    """Under MUST_TELL_HOST blocks leave by the deflate queue, and are the guest's
+    when the host says so."""
+    with simulated(ctx, features=TOLD_RANGES) as (sim, g):
+        move(sim, SOME)
+        assert sim.pfns[RANGES] == in_blocks(g) // PAGE == SOME, sim.pfns
+        sim.hold(DEFLATE)
+        low = free(g)
+        sim.set_target(0)
+        sim.wait(lambda: sim.rings[DEFLATE].pending)
+        time.sleep(1)
+        assert free(g) < low + 2 * MIB, f"{free(g) - low} bytes too early"
+        sim.release(DEFLATE)
+        sim.wait_actual(0)
+        sim.wait(lambda: not sim.held)
+        assert sim.pfns[DEFLATE] == SOME, sim.pfns
+        all_back(g)
+        sim.late(0.1, INFLATE, DEFLATE, RANGES, order="random")
+        for pages in (SOME, SOME // 3, 2 * SOME, 5, 0):
+            move(sim, pages)
+        all_back(g)
+
+
+def test_sim_block_chains(ctx):
+    """A whole block is one element where the host reads chains, else heads will do."""
+    for more in (), (PAGE_POISON,):
+        with simulated(ctx, features={STATS_VQ, *more}) as (sim, g):
+            for pages in (SOME, SOME // 5, 0):
+                move(sim, pages)
+            all_back(g)
+            shapes = {queue: dict(sim.shapes[queue]) for queue in (INFLATE, DEFLATE)}
+            ctx.log(f"{more}: {shapes}")
+            for queue in INFLATE, DEFLATE:
+                wanted = {(2, True): SOME // A_BLOCK} if more else \
+                    {(1, False): 2 * SOME // A_BLOCK}
+                assert shapes[queue] == wanted, shapes
+
+
+@kernels("6.1", "7.x")
+def test_sim_block_suspend(ctx):
+    """After a night's sleep the host still hears of what leaves the balloon."""
+    with simulated(ctx) as (sim, g):
+        move(sim, SOME)
+        g.suspend(BOUND)
+        g.wakeup(BOUND)
+        sim.wait(lambda: sim.starts == 2)
+        move(sim, 2 * SOME)
+        move(sim, 0)
+        all_back(g)
+        assert sim.pfns[DEFLATE] == 2 * SOME, sim.pfns
+
+
+def offline_one(ctx, sim, g):
+    """Have memory with blocks in it go offline; True if it went."""
+    for number in most_ballooned(g)[:3]:
+        inside = memory_blocks(g)[number]
+        start = time.monotonic()
+        rc = go_offline(g, number, timeout=BOUND)
+        ctx.log(f"memory{number} {[n // MIB for n in inside]}: {rc}, "
+                f"{time.monotonic() - start:.1f} s")
+        if not rc:
+            g.wait(lambda: held(g) == sim.target() * PAGE, "the balloon's size")
+            assert offline(g) == held(g)
+            assert go_offline(g, number, "online") == 0
+            return True
+    return False
+
+
+@kernels("6.1", "7.x")
+def test_sim_block_offline(ctx):
+    """Memory with blocks in it goes offline when the host has been told."""
+    with simulated(ctx, features=TOLD) as (sim, g):
+        move(sim, 2 * SOME)
+        assert offline_one(ctx, sim, g), "no memory block could go"
+        sim.wait(lambda: sim.moved(2 * SOME))
+        # the host falls silent: it stays, and nothing is lost
+        sim.hold(INFLATE, DEFLATE)
+        assert not offline_one(ctx, sim, g)
+        sim.release(INFLATE, DEFLATE)
+        sim.wait(lambda: sim.moved(2 * SOME))
+        wait_state(g, "idle")
+        assert offline(g) == held(g) == 2 * SOME * PAGE
+        move(sim, 0)
+        all_back(g)
+
+
+@kernels("6.1", "7.x")
+def test_sim_block_offline_silent(ctx):
+    """A silent host that need not be told is no reason to wait for ever."""
+    with simulated(ctx) as (sim, g):
+        move(sim, 2 * SOME)
+        sim.hold(INFLATE, DEFLATE)
+        went = offline_one(ctx, sim, g)
+        ctx.log(f"went: {went}")
+        sim.release(INFLATE, DEFLATE)
+        sim.wait(lambda: sim.moved(2 * SOME))
+        move(sim, 0)
+        wait_free(g, g.free_before - 8 * MIB)
