@@ -111,7 +111,7 @@ def most_ballooned(g):
 def go_offline(g, number, state="offline", timeout=60):
     """Ask the kernel for it; the status."""
     path = f"/sys/devices/system/memory/memory{number}/state"
-    return g.run(f"echo {state} 2>&1 >{path}", timeout)[0]
+    return g.run(f"echo {state} >{path}", timeout)[0]
 
 
 def free_blocks(g):

@@ -32,12 +32,12 @@ def qemu():
 
 
 @contextlib.contextmanager
-def simulated(ctx, driver="vballoon", **device):
+def simulated(ctx, driver="vballoon", mem=512, append="", **device):
     """(the host, its guest with the driver loaded)"""
     with SimHost(**device) as sim:
         sim.scale = ctx.timeout_scale
-        with ctx.guest(mem=1024 if ctx.debug else 512, backend="memfd",
-                       balloon=None, qemu=qemu(),
+        with ctx.guest(mem=mem * (2 if ctx.debug else 1), backend="memfd",
+                       balloon=None, qemu=qemu(), append=append,
                        extra=sim.args(bus="rp0")) as g:
             g.free_before = free(g)
             if driver == "vballoon":
