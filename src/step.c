@@ -218,6 +218,9 @@ int vb_step_evict(struct vb_device *vb, const struct vb_range *range)
 	int i;
 
 	if (!vb_block_within(&vb->store, range)) {
+		/* What left carries the advice, until the host has read it. */
+		if (vb_channel_advising(vb))
+			return -EBUSY;
 		for (i = 0; i < VB_NR_BATCHES; i++)
 			if (vb_batch_overlaps(vb->batches[i], range))
 				return -EBUSY;
