@@ -11,9 +11,9 @@ test asserts that the list is empty.  How pages are watched:
   who fills it while the page is ours used it (with MUST_TELL_HOST until we have
   answered the deflate).
 
-With REPORTING there is a queue for ranges. What came there is a part of the
-balloon too; but without MUST_TELL_HOST the driver may use it again and say
-nothing, so `held` is all that it may have in the balloon, no more.
+With REPORTING there is a queue for ranges. What comes there is in the balloon, or
+free memory that the guest's kernel reports: we cannot know, and may never hear
+that it is in use again. So `held` is all that can be in the balloon, no more.
 
     sim = SimHost(features={STATS_VQ, MUST_TELL_HOST})
     with Guest(qemu=..., backend="memfd", balloon=None, extra=sim.args()):
@@ -61,8 +61,9 @@ class SimHost(Device):
     What it has seen, for each of INFLATE, DEFLATE and RANGES: pfns, unsorted
     (buffers whose PFNs do not rise), longest (PFNs in a descriptor; ranges have
     none), peak_pages (not answered at once), shapes (how many buffers of so many
-    descriptors were a block, or were not: {(descriptors, block): buffers}); and
-    in rings[queue]: kicks, calls (interrupts), buffers, peak (buffers), pending.
+    descriptors were a block, or were not: {(descriptors, block): buffers});
+    unmerged (ranges that continue the one before them); and in rings[queue]:
+    kicks, calls (interrupts), buffers, peak (buffers), pending.
     """
 
     virtio_id = 5
@@ -79,6 +80,7 @@ class SimHost(Device):
         self.pfns, self.unsorted, self.longest, self.peak_pages = (
             collections.Counter() for _ in range(4))
         self.shapes = collections.defaultdict(collections.Counter)
+        self.unmerged = 0
         self.samples = 0        # statistics that came
         self._sample = None
         features = set(features) | ({EVENT_IDX} if event_idx else set())
@@ -163,7 +165,7 @@ class SimHost(Device):
             pfns[0] * PAGE % BLOCK == 0
         self.shapes[ring.index][len(buf.parts), block] += 1
         buf.pfns = [p for p in pfns if self._may(what, p)]
-        if ring.index == RANGES and not self.negotiated(MUST_TELL_HOST):
+        if ring.index == RANGES:
             self.ranged.update(buf.pfns)
         self.peak_pages[ring.index] = max(
             self.peak_pages[ring.index],
@@ -182,14 +184,13 @@ class SimHost(Device):
         return pfns
 
     def _take_ranges(self, ring, buf):
-        """Blocks, as few ranges as they can be."""
+        """Blocks."""
         pfns, last = [], None
         for addr, size, writable in buf.parts:
             if not writable or not size or addr % BLOCK or size % BLOCK:
                 self.fault(f"range {addr:#x}+{size:#x}"
                            f"{'' if writable else ', not writable'}")
-            if addr == last:
-                self.fault(f"range {addr:#x}+{size:#x} not merged with the last")
+            self.unmerged += addr == last
             last = addr + size
             pfns += range(addr // PAGE, last // PAGE)
         if len(buf.parts) > ring.num:

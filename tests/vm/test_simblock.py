@@ -32,6 +32,8 @@ def cycle(sim, g):
 def test_sim_ranges(ctx):
     """Blocks travel as ranges: aligned, merged, few, and leave in silence."""
     with simulated(ctx, features=WITH_RANGES) as (sim, g):
+        move(sim, SOME)
+        assert not sim.unmerged         # (the kernel's own reports begin later)
         cycle(sim, g)
         ring = sim.rings[RANGES]
         ctx.log(f"{dict(sim.pfns)} in {ring.buffers} elements, {dict(sim.shapes)}")
@@ -97,7 +99,7 @@ def test_sim_ranges_must_tell(ctx):
     when the host says so."""
     with simulated(ctx, features=TOLD_RANGES) as (sim, g):
         move(sim, SOME)
-        assert sim.pfns[RANGES] == in_blocks(g) // PAGE == SOME, sim.pfns
+        assert sim.pfns[RANGES] >= in_blocks(g) // PAGE == SOME, sim.pfns
         sim.hold(DEFLATE)
         low = free(g)
         sim.set_target(0)
@@ -106,7 +108,6 @@ def test_sim_ranges_must_tell(ctx):
         assert free(g) < low + 2 * MIB, f"{free(g) - low} bytes too early"
         sim.release(DEFLATE)
         sim.wait_actual(0)
-        sim.wait(lambda: not sim.held)
         assert sim.pfns[DEFLATE] == SOME, sim.pfns
         all_back(g)
         sim.late(0.1, INFLATE, DEFLATE, RANGES, order="random")
