@@ -17,6 +17,29 @@
 /* Given back in one go: 128 MiB, well below a millisecond. */
 #define VB_BLOCK_GO	64UL
 
+/*
+ * Blocks come from the zones that the kernel needs for itself.  Where others
+ * have more to spare (ZONE_MOVABLE, which single pages come from first), these
+ * must not be drained for them: what is free there would help no kernel
+ * allocation, and the OOM killer would find gigabytes available.
+ */
+static bool vb_block_zones_spare(void)
+{
+	u64 free[2] = {}, present[2] = {};
+	struct zone *zone;
+	int nid, i;
+
+	for_each_online_node(nid) {
+		for (i = 0; i < MAX_NR_ZONES; i++) {
+			zone = &NODE_DATA(nid)->node_zones[i];
+			present[i < ZONE_MOVABLE] += zone->present_pages;
+			free[i < ZONE_MOVABLE] += zone_page_state(zone,
+								  NR_FREE_PAGES);
+		}
+	}
+	return free[1] * present[0] >= free[0] * present[1];
+}
+
 static struct page *vb_block_alloc(void)
 {
 	struct page *page = alloc_pages(VB_GFP_BLOCK, VB_BLOCK_ORDER);
@@ -116,6 +139,8 @@ void vb_block_prepare(struct vb_store *store, struct vb_batch *batch,
 	batch->order = VB_BLOCK_ORDER;
 	batch->nr = 0;
 	nr = min_t(unsigned long, nr, batch->capacity);
+	if (!vb_block_zones_spare())
+		return;
 	while (batch->nr < nr) {
 		page = vb_block_alloc();
 		if (!page)

@@ -309,3 +309,18 @@ def test_block_oom(ctx):
             assert more // 2 <= given <= more + 32 * MIB + noise(g), given
             assert held(g) == inside - given == offline(g), (held(g), offline(g))
             g.rmmod()
+
+
+@kernels("6.1", "7.x")
+def test_block_movable_zone(ctx):
+    """Blocks come from where the kernel's own memory comes from: some is left there,
+    though the guest has more that only programs can use."""
+    with boot(ctx, 768, append="movablecore=576M") as g:
+        g.insmod()
+        move(g, g.mem - 350 * MIB)
+        ctx.log(g.sh("grep -E 'zone|pages free|managed' /proc/zoneinfo"))
+        available = g.meminfo()["MemAvailable"]
+        assert available > 200 * MIB, available
+        g.sh("mkdir /tmp/d && cd /tmp/d && seq 60000 | xargs mkdir", 120)
+        ctx.log(f"{g.meminfo()['Slab'] / MIB:.0f} MiB of slab")
+        assert g.vmstat()["oom_kill"] == 0
