@@ -16,13 +16,13 @@ from functools import partial
 from pathlib import Path
 
 from rivals import BASE, PAGE, Skip
-from gauge import end, instructions
+from gauge import end, instructions, warm
 from guest import MIB, GuestError
 from machine import accelerator
 
 GIB = 1 << 30
 LEAST = 1024            # MiB, of a guest
-SPARE = 16 * MIB        # what fill() leaves available
+SPARE = 16 * MIB        # what warm() leaves available
 TAIL = 0.5              # s; when the target is reached, the host may still be told
 NOTIFY, DISCARD = "virtio_queue_notify", "ram_block_discard_range"
 HUGEPAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
@@ -65,12 +65,6 @@ def small(g):
     return max(g.mem // 8, BASE)
 
 
-def fill(g):
-    """Touch nearly all that is free, and free it: the host holds it then."""
-    size = g.meminfo()["MemAvailable"] - SPARE
-    g.sh(f"memhog touch {size // MIB}M", timeout=300)
-
-
 # ---- speed ----
 
 def ways(g):
@@ -90,7 +84,7 @@ def speed(setup, rival, append):
     with setup.guest(rival, setup.mem, append) as g:
         for state in "untouched", "touched":
             if state == "touched":
-                fill(g)
+                warm(g, SPARE)
             for way, size in ways(g):
                 moved = (g.mem - small(g)) / GIB
                 rate[f"{way}, {state} [GiB/s]"] = moved / g.resize(size)
@@ -178,15 +172,13 @@ def returned(setup, rival, backend):
             stack.enter_context(hugepages(LEAST * MIB))
         mem = setup.most if backend == "anon" else LEAST
         g = stack.enter_context(setup.guest(rival, mem, backend=backend))
-        fill(g)
-        held, huge = g.held(), g.ram_anon_huge()
+        held, huge = warm(g, SPARE)
         g.resize(small(g))
         figures = {f"{backend} memory returned [%]":
-                   100 * (held - g.held()) / (g.mem - small(g))}
+                   100 * (held - g.ram_rss()) / (g.mem - small(g))}
         if backend == "anon" and huge:
             g.resize(g.mem)
-            fill(g)
-            figures["host THP kept [%]"] = 100 * g.ram_anon_huge() / huge
+            figures["host THP kept [%]"] = 100 * warm(g, SPARE)[1] / huge
         return figures
 
 
@@ -270,7 +262,7 @@ def sent(setup, rival, hint):
     if accel.startswith("tcg"):         # else QEMU 7.2 may crash the guest
         options["accel"] = "tcg,thread=single"
     with setup.guest(rival, **options) as g:
-        fill(g)
+        warm(g, SPARE)
         g.qmp("migrate-set-parameters", max_bandwidth=16 * GIB)
         g.qmp("migrate", uri="exec:cat >/dev/null")
 

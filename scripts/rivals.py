@@ -92,10 +92,6 @@ class Seat(Guest):
                 last = when
         return last - first
 
-    def held(self):
-        """Bytes that the host holds for the guest's RAM."""
-        return sum(self._ram(f) for f in ("Rss", "Shared_Hugetlb", "Private_Hugetlb"))
-
 
 class VmemSeat(Seat):
     """The same guest, but that most of its memory is virtio-mem's."""

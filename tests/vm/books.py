@@ -7,13 +7,15 @@ from guest import MIB
 
 
 class Books:
-    """A warm guest with an empty balloon, and what must hold ever after."""
+    """A guest with an empty balloon, of which the host held RSS bytes when it was
+    warm, and what must hold ever after.
+    """
 
-    def __init__(self, g):
+    def __init__(self, g, rss):
         self.g = g
         self.total = g.meminfo()["MemTotal"]
         self.free = free(g)
-        self.rss = g.ram_rss()
+        self.rss = rss
         self.events = g.vmstat()
 
     def open(self):

@@ -50,8 +50,16 @@ def instructions(g):
 
 
 def warm(g, spare=48 * MIB):
-    """Use nearly all memory once, so that the host holds it."""
-    g.sh(f"memhog touch {(g.meminfo()['MemAvailable'] - spare) // MIB}M")
+    """Use nearly all memory once, so that the host holds it.
+
+    Returns what it holds then, and what of that in huge pages: what is free may be
+    reported to it soon.
+    """
+    size = g.meminfo()["MemAvailable"] - spare
+    job = g.bg(f"exec memhog hold {size // MIB}M", "held", 300)
+    rss, huge = g.ram_rss(), g.ram_anon_huge()
+    end(g, job)
+    return rss, huge
 
 
 def memhog(g, what):

@@ -19,14 +19,16 @@ A_BLOCK = BLOCK // PAGE
 
 
 def cycle(sim, g):
-    """Sizes with and without single pages; all blocks as ranges."""
-    for pages in (SOME, 10, 2 * SOME + 3, SOME // 2 + 300, 0):
+    """Sizes with and without single pages, all blocks as ranges; how many."""
+    sizes = SOME, 10, 2 * SOME + 3, SOME // 2 + 300, 0
+    for pages in sizes:
         move(sim, pages)
     all_back(g)
     assert sim.pfns[RANGES] > 2 * SOME, sim.pfns
     assert sim.pfns[INFLATE] < 4 * A_BLOCK, sim.pfns        # the tail
     assert not sim.unsorted[RANGES] + sim.unsorted[INFLATE], sim.unsorted
     assert sim.peak_pages[RANGES] * PAGE <= IN_FLIGHT, sim.peak_pages
+    return len(sizes)
 
 
 def test_sim_ranges(ctx):
@@ -34,11 +36,11 @@ def test_sim_ranges(ctx):
     with simulated(ctx, features=WITH_RANGES) as (sim, g):
         move(sim, SOME)
         assert not sim.unmerged         # (the kernel's own reports begin later)
-        cycle(sim, g)
+        moves = 1 + cycle(sim, g)
         ring = sim.rings[RANGES]
         ctx.log(f"{dict(sim.pfns)} in {ring.buffers} elements, {dict(sim.shapes)}")
-        # several blocks each, and of the way back only what was in single pages
-        assert ring.buffers * 2 * A_BLOCK <= sim.pfns[RANGES], str(sim)
+        # several blocks each, but the last; and of the way back single pages only
+        assert (ring.buffers - moves) * 2 * A_BLOCK <= sim.pfns[RANGES], str(sim)
         assert sim.pfns[DEFLATE] < 4 * A_BLOCK, sim.pfns
 
 
@@ -107,8 +109,8 @@ def test_sim_ranges_must_tell(ctx):
         time.sleep(1)
         assert free(g) < low + 2 * MIB, f"{free(g) - low} bytes too early"
         sim.release(DEFLATE)
-        sim.wait_actual(0)
-        assert sim.pfns[DEFLATE] == SOME, sim.pfns
+        sim.wait(lambda: sim.pfns[DEFLATE] == SOME)
+        move(sim, 0)
         all_back(g)
         sim.late(0.1, INFLATE, DEFLATE, RANGES, order="random")
         for pages in (SOME, SOME // 3, 2 * SOME, 5, 0):

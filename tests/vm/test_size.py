@@ -11,8 +11,7 @@ def test_size_exact(ctx):
     """Down and up, by much and by one page, and to odd sizes."""
     with boot(ctx, 768) as g:
         g.insmod()
-        warm(g)
-        books = Books(g)
+        books = Books(g, warm(g)[0])
         full, half = g.mem, g.mem - 384 * MIB
         for size in (half, half - PAGE, half, half + PAGE, half + 12345 * PAGE,
                      half - 162 * MIB + 7 * PAGE, half, full - PAGE, full,
@@ -35,8 +34,7 @@ def test_size_cycles(ctx):
     with boot(ctx, 4096) as g:
         before = free(g)
         g.insmod()
-        warm(g)
-        books = Books(g)
+        books = Books(g, warm(g)[0])
         start, bare = free(g), g.meminfo()["MemFree"]
         for cycle in range(5):
             move(g, 512 * MIB, timeout=120)
