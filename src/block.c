@@ -17,27 +17,34 @@
 /* Given back in one go: 128 MiB, well below a millisecond. */
 #define VB_BLOCK_GO	64UL
 
-/*
- * Blocks come from the zones that the kernel needs for itself.  Where others
- * have more to spare (ZONE_MOVABLE, which single pages come from first), these
- * must not be drained for them: what is free there would help no kernel
- * allocation, and the OOM killer would find gigabytes available.
+/**
+ * vb_block_share() - how much of a balloon may be in blocks
+ * @pages: the size of the balloon
+ *
+ * Blocks come from memory that the kernel needs for itself.  All of them may,
+ * but in a guest that has other memory too (ZONE_MOVABLE, CMA), from which the
+ * single pages come, each has to give its share: what is available to programs
+ * only would help no kernel allocation.
+ *
+ * Context: Any.
+ * Return: guest pages.
  */
-static bool vb_block_zones_spare(void)
+unsigned long vb_block_share(unsigned long pages)
 {
-	u64 free[2] = {}, present[2] = {};
+	unsigned long all = 0, kernel = 0;
 	struct zone *zone;
 	int nid, i;
 
 	for_each_online_node(nid) {
 		for (i = 0; i < MAX_NR_ZONES; i++) {
 			zone = &NODE_DATA(nid)->node_zones[i];
-			present[i < ZONE_MOVABLE] += zone->present_pages;
-			free[i < ZONE_MOVABLE] += zone_page_state(zone,
-								  NR_FREE_PAGES);
+			all += zone->present_pages;
+			if (i < ZONE_MOVABLE)
+				kernel += zone->present_pages -
+					  zone_cma_pages(zone);
 		}
 	}
-	return free[1] * present[0] >= free[0] * present[1];
+	return kernel < all ? mult_frac(pages, kernel, all) : pages;
 }
 
 static struct page *vb_block_alloc(void)
@@ -45,8 +52,7 @@ static struct page *vb_block_alloc(void)
 	struct page *page = alloc_pages(VB_GFP_BLOCK, VB_BLOCK_ORDER);
 	unsigned long i;
 
-	/* PFNs on the wire have 32 bits: 16 TiB. */
-	if (page && page_to_pfn(page) > U32_MAX / VB_PFNS_PER_PAGE) {
+	if (page && !vb_pfn_tellable(page_to_pfn(page))) {
 		__free_pages(page, VB_BLOCK_ORDER);
 		page = NULL;
 	}
@@ -85,12 +91,29 @@ static void vb_block_account(struct vb_store *store, struct page *page,
 	vb_balloon_count(page, pages);
 }
 
-static bool vb_block_overlaps(struct page *page, const struct vb_range *range)
+/*
+ * The first block of the balloon, or the first in a range: its first page bears
+ * the store's mark.  The lists of large balloons are too long to search.
+ */
+static struct page *vb_block_first(struct vb_store *store,
+				   const struct vb_range *range)
 {
-	unsigned long pfn = page_to_pfn(page);
+	struct page *page;
+	unsigned long pfn;
 
-	return !range ||
-	       (pfn < range->end && pfn + VB_BLOCK_PAGES > range->start);
+	lockdep_assert_held(&store->lock);
+
+	if (!range)
+		return list_first_entry_or_null(&store->blocks, struct page,
+						lru);
+	for (pfn = round_down(range->start, VB_BLOCK_PAGES); pfn < range->end;
+	     pfn += VB_BLOCK_PAGES) {
+		page = pfn_to_online_page(pfn);
+		if (page && PageOffline(page) &&
+		    page_private(page) == (unsigned long)store)
+			return page;
+	}
+	return NULL;
 }
 
 /* Take up to @nr blocks out of the balloon, onto @blocks. */
@@ -99,15 +122,12 @@ static unsigned long vb_block_dequeue(struct vb_store *store,
 				      unsigned long nr,
 				      const struct vb_range *range)
 {
-	struct page *page, *next;
 	unsigned long got = 0;
+	struct page *page;
 
 	spin_lock(&store->lock);
-	list_for_each_entry_safe(page, next, &store->blocks, lru) {
-		if (got == nr)
-			break;
-		if (!vb_block_overlaps(page, range))
-			continue;
+	while (got < nr && (page = vb_block_first(store, range))) {
+		set_page_private(page, 0);
 		list_move_tail(&page->lru, blocks);
 		got++;
 	}
@@ -139,8 +159,6 @@ void vb_block_prepare(struct vb_store *store, struct vb_batch *batch,
 	batch->order = VB_BLOCK_ORDER;
 	batch->nr = 0;
 	nr = min_t(unsigned long, nr, batch->capacity);
-	if (!vb_block_zones_spare())
-		return;
 	while (batch->nr < nr) {
 		page = vb_block_alloc();
 		if (!page)
@@ -185,6 +203,7 @@ void vb_block_commit(struct vb_store *store, struct vb_batch *batch)
 	spin_lock(&store->lock);
 	for (i = 0; i < batch->nr; i++) {
 		page = pfn_to_page(batch->pfn[i]);
+		set_page_private(page, (unsigned long)store);
 		list_add(&page->lru, &store->blocks);
 	}
 	WRITE_ONCE(store->nr_blocks, store->nr_blocks + batch->nr);
@@ -277,15 +296,10 @@ unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
  */
 bool vb_block_within(struct vb_store *store, const struct vb_range *range)
 {
-	struct page *page;
-	bool found = false;
+	bool found;
 
 	spin_lock(&store->lock);
-	list_for_each_entry(page, &store->blocks, lru) {
-		found = vb_block_overlaps(page, range);
-		if (found)
-			break;
-	}
+	found = vb_block_first(store, range);
 	spin_unlock(&store->lock);
 	return found;
 }

@@ -85,22 +85,6 @@ void vb_channel_drop(struct vb_channel *channel, struct vb_batch *batch)
 }
 
 /**
- * vb_channel_posted() - what the host has and has not read
- * @channel: the channel
- *
- * Return: elements, on all lines.
- */
-unsigned int vb_channel_posted(struct vb_channel *channel)
-{
-	unsigned int posted = 0;
-	int i;
-
-	for (i = 0; i < VB_NR_LINES; i++)
-		posted += READ_ONCE(channel->line[i].posted);
-	return posted;
-}
-
-/**
  * vb_channel_send() - send a batch
  * @vb: the device
  * @batch: a batch with at least one run and its operation set, in no list
@@ -155,7 +139,7 @@ int vb_channel_report(struct vb_device *vb, struct scatterlist *sg,
 		return -ENODEV;
 	if (vb_channel_broken(vb))
 		return -EIO;
-	if (vb_channel_silent(vb))
+	if (vb_line_silent(&vb->channel.line[VB_LINE_RANGES]))
 		return -EBUSY;
 
 	vb_batch_init(&batch, VB_KIND_REPORT, nents, NULL);
@@ -167,7 +151,11 @@ int vb_channel_report(struct vb_device *vb, struct scatterlist *sg,
 	vb_channel_pump(vb);
 	if (vb_channel_reap(vb))
 		vb_host_answered(vb);
-	wait_event_idle(vb->channel.wait, vb_batch_acknowledged(&batch));
+	/* The worker says what we wait for. */
+	while (!wait_event_idle_timeout(vb->channel.wait,
+					vb_batch_acknowledged(&batch),
+					VB_SILENT_AFTER))
+		vb_kick_worker(vb);
 	/* Nor is it known to a host that was reset. */
 	return READ_ONCE(vb->stopping) ? -ENODEV : 0;
 }
@@ -186,7 +174,6 @@ bool vb_channel_pump(struct vb_device *vb)
 	bool posted = false;
 	int i;
 
-	/* What deflates goes before what inflates. */
 	for (i = VB_NR_LINES - 1; i >= 0; i--)
 		posted |= vb_line_pump(vb, &vb->channel.line[i]);
 	return posted;
@@ -209,8 +196,6 @@ bool vb_channel_reap(struct vb_device *vb)
 	spin_lock_irqsave(&channel->lock, flags);
 	for (i = 0; i < VB_NR_LINES; i++)
 		acked += vb_line_reap(channel, &channel->line[i]);
-	if (acked)
-		channel->progress = jiffies;
 	spin_unlock_irqrestore(&channel->lock, flags);
 
 	vb_count(vb, VB_BUFFERS, acked);
@@ -312,14 +297,16 @@ bool vb_channel_broken(struct vb_device *vb)
  * vb_channel_silent() - has the host not answered for too long?
  * @vb: the device
  *
- * Return: true if the host has buffers and VB_SILENT_AFTER has passed without
- * an acknowledgment.
+ * Return: true if it has not on any of the queues that it has something of.
  */
 bool vb_channel_silent(struct vb_device *vb)
 {
-	return vb_channel_posted(&vb->channel) &&
-	       time_after(jiffies,
-			  READ_ONCE(vb->channel.progress) + VB_SILENT_AFTER);
+	int i;
+
+	for (i = 0; i < VB_NR_LINES; i++)
+		if (vb_line_silent(&vb->channel.line[i]))
+			return true;
+	return vb_hint_silent(vb);
 }
 
 /**

@@ -28,8 +28,15 @@
 #error "vballoon: 32-bit kernels with high memory are not supported"
 #endif
 
-/* Statistics that the header of an older kernel does not name (virtio 1.3). */
-#ifndef VIRTIO_BALLOON_S_OOM_KILL
+/*
+ * Statistics that the header of an older kernel does not name (virtio 1.3).
+ * Some hosts choke on tags that they do not know, and drivers of that age sent
+ * none of these.
+ */
+#ifdef VIRTIO_BALLOON_S_OOM_KILL
+#define VB_SENDS_MORE_STATS	true
+#else
+#define VB_SENDS_MORE_STATS	false
 #define VIRTIO_BALLOON_S_OOM_KILL	10
 #define VIRTIO_BALLOON_S_ALLOC_STALL	11
 #define VIRTIO_BALLOON_S_ASYNC_SCAN	12
@@ -199,31 +206,26 @@ static inline struct shrinker *vb_shrinker_new(const char *name,
 }
 #endif
 
-/* Free page reporting: 7.x has a capacity, and a name for the default order. */
-#ifdef PAGE_REPORTING_ORDER_UNSPECIFIED
-static inline void
+/* Free page reporting: before 7.x a device has to take reports of full length. */
+static inline int
 vb_page_reporting_set_capacity(struct page_reporting_dev_info *reporting,
 			       unsigned int capacity)
 {
+#ifdef VB_HAVE_REPORT_CAPACITY
 	reporting->capacity = capacity;
-}
+	return 0;
 #else
-#define PAGE_REPORTING_ORDER_UNSPECIFIED	0
-
-static inline void
-vb_page_reporting_set_capacity(struct page_reporting_dev_info *reporting,
-			       unsigned int capacity)
-{
-}
+	return capacity < PAGE_REPORTING_CAPACITY ? -ENOSPC : 0;
 #endif
+}
 
 #if IS_ENABLED(CONFIG_PAGE_REPORTING)
 static inline int
 vb_page_reporting_register(struct page_reporting_dev_info *reporting,
 			   unsigned int capacity)
 {
-	vb_page_reporting_set_capacity(reporting, capacity);
-	return page_reporting_register(reporting);
+	return vb_page_reporting_set_capacity(reporting, capacity) ?:
+	       page_reporting_register(reporting);
 }
 
 static inline void
@@ -320,6 +322,7 @@ static inline void vb_balloon_forget(struct balloon_dev_info *balloon,
 
 	if (adjust)
 		adjust_managed_page_count(page, 1);
+	vb_balloon_count(page, -1);
 
 	spin_lock_irqsave(&balloon->pages_lock, flags);
 	balloon->isolated_pages--;

@@ -20,15 +20,14 @@
 #include "vballoon.h"
 
 /*
- * From what is free only, no reclaim, no reserves.  Movable keeps the page
- * allocator from turning whole blocks into unmovable ones, yet without
- * __GFP_HIGHMEM nothing comes from ZONE_MOVABLE.
+ * From what is free only, no reclaim, no reserves; and not from ZONE_MOVABLE
+ * or CMA, where others rely on moving what they find.
  */
-#define VB_HINT_GFP	(__GFP_MOVABLE | __GFP_NORETRY | __GFP_NOWARN | \
-			 __GFP_NOMEMALLOC | VB_GFP_UNTOUCHED)
+#define VB_HINT_GFP	(__GFP_NORETRY | __GFP_NOWARN | __GFP_NOMEMALLOC | \
+			 VB_GFP_UNTOUCHED)
 /* The largest block (4 MiB on x86) and the smallest that is worth a buffer. */
 #define VB_HINT_ORDER_MAX	MAX_PAGE_ORDER
-#define VB_HINT_ORDER_MIN	min_t(unsigned int, pageblock_order, MAX_PAGE_ORDER)
+#define VB_HINT_ORDER_MIN	VB_BLOCK_ORDER
 /* Blocks before the host: what a silent one can keep, 128 MiB on x86. */
 #define VB_HINT_INFLIGHT	32U
 /* Blocks to a notification. */
@@ -69,6 +68,7 @@ static void vb_hint_kick(struct vb_device *vb)
 void vb_hint_answered(struct vb_device *vb)
 {
 	vb_hint_kick(vb);
+	vb_host_answered(vb);
 }
 
 /**
@@ -95,12 +95,14 @@ static void vb_hint_collect(struct vb_device *vb)
 
 	spin_lock(&hint->lock);
 	while ((token = vb_queue_hint_get(vb))) {
+		hint->progress = jiffies;
 		if (token == &hint->cmd) {
 			hint->cmd_posted = false;
 			continue;
 		}
 		page = token;
 		hint->inflight--;
+		hint->inflight_pages -= vb_hint_pages(page);
 		list_add_tail(&page->lru, &hint->kept);
 		pages += vb_hint_pages(page);
 	}
@@ -165,12 +167,38 @@ unsigned long vb_hint_kept(struct vb_device *vb)
 }
 
 /**
- * vb_hint_yield() - make room for the balloon, or make way
+ * vb_hint_held() - memory that hints keep from the guest
+ * @vb: the device
+ *
+ * Context: Any.
+ * Return: guest pages: vb_hint_kept(), and what the host has yet to read.
+ */
+unsigned long vb_hint_held(struct vb_device *vb)
+{
+	return vb_hint_kept(vb) + READ_ONCE(vb->hint.inflight_pages);
+}
+
+/**
+ * vb_hint_silent() - has the host not read for too long?
+ * @vb: the device
+ *
+ * Context: Any.
+ * Return: true if it has something to read and VB_SILENT_AFTER has passed.
+ */
+bool vb_hint_silent(struct vb_device *vb)
+{
+	struct vb_hint *hint = &vb->hint;
+
+	return (READ_ONCE(hint->inflight) || READ_ONCE(hint->cmd_posted)) &&
+	       time_after(jiffies, READ_ONCE(hint->progress) + VB_SILENT_AFTER);
+}
+
+/**
+ * vb_hint_yield() - make room for the balloon
  * @vb: the device
  * @nr: guest pages that are needed
  *
- * What the host wants for good comes before what it wants to leave out; and
- * memory that goes offline may not be held.
+ * What the host wants for good comes before what it wants to leave out.
  *
  * Context: Process context.
  */
@@ -237,6 +265,15 @@ static struct page *vb_hint_take(struct vb_device *vb)
 	return page;
 }
 
+/* The host is about to have something to read. */
+static void vb_hint_turn(struct vb_hint *hint)
+{
+	lockdep_assert_held(&hint->lock);
+
+	if (!hint->inflight && !hint->cmd_posted)
+		hint->progress = jiffies;
+}
+
 /*
  * The steps below return
  *   0		done: take the next
@@ -251,6 +288,7 @@ static int vb_hint_tell(struct vb_device *vb, u32 cmd)
 	spin_lock(&hint->lock);
 	if (hint->cmd_posted)
 		goto out;
+	vb_hint_turn(hint);
 	hint->cmd = cpu_to_virtio32(vb->vdev, cmd);
 	if (vb_queue_hint_cmd(vb, &hint->cmd, sizeof(hint->cmd)))
 		goto out;
@@ -294,7 +332,9 @@ static int vb_hint_block(struct vb_device *vb)
 		list_add(&page->lru, &hint->again);
 		rc = -EBUSY;
 	} else {
+		vb_hint_turn(hint);
 		hint->inflight++;
+		hint->inflight_pages += vb_hint_pages(page);
 	}
 	spin_unlock(&hint->lock);
 	return rc;
@@ -333,6 +373,7 @@ static void vb_hint_work(struct work_struct *work)
 	struct vb_device *vb = container_of(to_delayed_work(work),
 					    struct vb_device, hint.work);
 	struct vb_hint *hint = &vb->hint;
+	unsigned long until = jiffies + VB_WORK_SLICE;
 	unsigned int posted = 0;
 	int rc;
 
@@ -347,8 +388,13 @@ static void vb_hint_work(struct work_struct *work)
 			vb_queue_hint_notify(vb, hint->urge);
 			hint->urge = false;
 		}
-	} while (!rc);
-	if (rc == -EBUSY || READ_ONCE(hint->inflight))
+	} while (!rc && time_before(jiffies, until));
+	/* The worker says so, and from then on looks itself. */
+	if (vb_hint_silent(vb) && !READ_ONCE(vb->awaits))
+		vb_kick_worker(vb);
+	if (!rc)
+		queue_delayed_work(hint->wq, &hint->work, 0);
+	else if (rc == -EBUSY || READ_ONCE(hint->inflight))
 		queue_delayed_work(hint->wq, &hint->work, VB_HINT_LOOK);
 }
 
@@ -360,6 +406,7 @@ static void vb_hint_reset(struct vb_hint *hint)
 	hint->spent = VIRTIO_BALLOON_CMD_ID_STOP;
 	hint->cmd_posted = false;
 	hint->inflight = 0;
+	hint->inflight_pages = 0;
 }
 
 /**

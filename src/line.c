@@ -45,13 +45,14 @@ static unsigned int vb_wire_fill(struct vb_wire *wire,
  * At most 256 PFNs a descriptor.  An element is one descriptor, since some
  * hosts read no more of it; but a host that does read on gets a whole block in
  * one element: if huge pages are behind it, it can only give back those that
- * one element names from the first PFN to the last.
+ * one element names from the first PFN to the last.  Not on the way back, where
+ * that buys nothing and the ring may allocate a table for it.
  */
 static unsigned int vb_post_pfns(struct vb_channel *channel,
 				 struct vb_line *line, struct vb_wire *wire,
 				 const struct vb_batch *batch)
 {
-	bool whole = batch->order && channel->chains;
+	bool whole = batch->order && batch->op == VB_INFLATE && channel->chains;
 	struct scatterlist sg[VB_WIRE_PFNS / VB_BUF_PFNS];
 	unsigned int nr, first, nents = 0;
 
@@ -128,8 +129,8 @@ static unsigned int vb_line_post(struct vb_channel *channel,
 			nr = vb_post_ranges(channel, line, wire, batch);
 		if (!nr)
 			break;
-		if (!vb_channel_posted(channel))
-			channel->progress = jiffies;
+		if (!line->posted)
+			line->progress = jiffies;
 		list_del(&wire->node);
 		wire->batch = batch;
 		line->posted++;
@@ -149,26 +150,31 @@ static unsigned int vb_line_post(struct vb_channel *channel,
  *
  * One notification at the most.
  *
- * Context: Any but under the channel lock.  The queue does not go away.
+ * Context: Any but under the channel lock.  Queues do not come or go.
  * Return: true if anything was posted.
  */
 bool vb_line_pump(struct vb_device *vb, struct vb_line *line)
 {
 	struct vb_channel *channel = &vb->channel;
+	struct virtqueue *vq;
 	unsigned long flags;
 	bool notify = false;
 	unsigned int posted = 0;
 
 	spin_lock_irqsave(&channel->lock, flags);
-	if (line->vq)
+	vq = line->vq;
+	if (vq)
 		posted = vb_line_post(channel, line);
 	if (posted)
-		notify = virtqueue_kick_prepare(line->vq);
+		notify = virtqueue_kick_prepare(vq);
 	spin_unlock_irqrestore(&channel->lock, flags);
 
-	/* The host may work before this returns: not under the lock. */
+	/*
+	 * The host may work before this returns: not under the lock.  The line
+	 * may be closed meanwhile, but the queue is there.
+	 */
 	if (notify) {
-		virtqueue_notify(line->vq);
+		virtqueue_notify(vq);
 		vb_count(vb, VB_KICKS, 1);
 	}
 	return posted;
@@ -208,7 +214,23 @@ unsigned int vb_line_reap(struct vb_channel *channel, struct vb_line *line)
 		if (virtqueue_is_broken(line->vq))
 			break;
 	} while (!virtqueue_enable_cb_delayed(line->vq));
+	if (acked)
+		line->progress = jiffies;
 	return acked;
+}
+
+/**
+ * vb_line_silent() - has the host not answered here for too long?
+ * @line: the line
+ *
+ * Context: Any.
+ * Return: true if the host has elements and VB_SILENT_AFTER has passed without
+ * one that came back.
+ */
+bool vb_line_silent(const struct vb_line *line)
+{
+	return READ_ONCE(line->posted) &&
+	       time_after(jiffies, READ_ONCE(line->progress) + VB_SILENT_AFTER);
 }
 
 static void vb_line_rest(struct vb_line *line)

@@ -86,6 +86,8 @@ static void vb_stop(struct vb_device *vb)
 	vb_migrate_stop(vb);
 
 	vb_write_actual(vb, 0);
+	/* A report that is on its way finds that nothing can be sent. */
+	virtio_break_device(vb->vdev);
 	virtio_reset_device(vb->vdev);
 	/* A callback may have queued them before the reset. */
 	cancel_delayed_work_sync(&vb->work);
@@ -198,6 +200,8 @@ static void vb_remove(struct virtio_device *vdev)
 	unregister_reboot_notifier(&vb->reboot_nb);
 	vb_sysfs_remove(vb);
 	vb_stop(vb);
+	/* Again, if it failed to come back after a suspend. */
+	virtio_reset_device(vdev);
 	vb_offline_exit(vb);
 	vb_free(vb);
 }

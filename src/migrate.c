@@ -59,14 +59,17 @@ static int vb_migrate_locked(struct vb_device *vb, struct page *newpage,
 {
 	struct vb_migrator *migrator = &vb->migrator;
 
-	if (READ_ONCE(vb->stopping) || vb_channel_broken(vb))
+	if (READ_ONCE(vb->stopping) || vb_channel_broken(vb) ||
+	    !vb_pfn_tellable(page_to_pfn(newpage)))
 		return -EAGAIN;
 	/*
 	 * The host is behind, or it still has deflates to read, which may well
 	 * name the new page: the page stays where it is for now.
 	 */
 	if (migrator->page[VB_INFLATE] || migrator->page[VB_DEFLATE] ||
-	    vb_channel_advising(vb) || vb_channel_silent(vb)) {
+	    vb_channel_advising(vb) ||
+	    vb_line_silent(&vb->channel.line[VB_INFLATE]) ||
+	    vb_line_silent(&vb->channel.line[VB_DEFLATE])) {
 		vb_kick_worker(vb);
 		return -EAGAIN;
 	}

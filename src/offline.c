@@ -43,12 +43,16 @@ bool vb_offline_range(struct vb_device *vb, struct vb_range *range)
 /**
  * vb_offline_done() - no block is there any more
  * @vb: the device
+ * @range: where; by now it may be another that is waited for
  *
  * Context: Process context.
  */
-void vb_offline_done(struct vb_device *vb)
+void vb_offline_done(struct vb_device *vb, const struct vb_range *range)
 {
-	vb_offline_set(vb, 0, 0);
+	spin_lock(&vb->evict_wait.lock);
+	if (vb->evict.start == range->start && vb->evict.end == range->end)
+		vb->evict = (struct vb_range){};
+	spin_unlock(&vb->evict_wait.lock);
 	wake_up(&vb->evict_wait);
 }
 
@@ -70,16 +74,15 @@ static int vb_offline_notify(struct notifier_block *nb, unsigned long action,
 {
 	struct vb_device *vb = container_of(nb, struct vb_device, memory_nb);
 	struct memory_notify *what = data;
+	bool gone;
 
 	if (action != MEM_GOING_OFFLINE || READ_ONCE(vb->stopping))
 		return NOTIFY_OK;
 	vb_offline_set(vb, what->start_pfn, what->nr_pages);
-	vb_hint_yield(vb, ULONG_MAX);
 	vb_kick_worker(vb);
-	if (vb_offline_wait(vb))
-		return NOTIFY_OK;
+	gone = vb_offline_wait(vb);
 	vb_offline_set(vb, 0, 0);
-	return notifier_from_errno(-EBUSY);
+	return gone ? NOTIFY_OK : notifier_from_errno(-EBUSY);
 }
 
 /**

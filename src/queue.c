@@ -173,7 +173,7 @@ unsigned int vb_queue_report_room(struct vb_device *vb)
 	struct virtqueue *vq = vb->channel.line[VB_LINE_RANGES].vq;
 	unsigned int room = vq ? virtqueue_get_vring_size(vq) : 0;
 
-	return room < PAGE_REPORTING_CAPACITY ? 0 : PAGE_REPORTING_CAPACITY;
+	return min_t(unsigned int, room, PAGE_REPORTING_CAPACITY);
 }
 
 static void vb_hint_callback(struct virtqueue *vq)
@@ -250,7 +250,8 @@ int vb_queue_open(struct vb_device *vb)
 			   virtio_is_little_endian(vb->vdev);
 	/* Of the hosts only QEMU knows of poison, and QEMU reads on. */
 	channel->chains = vb_device_offers(vb->vdev,
-					   VIRTIO_BALLOON_F_PAGE_POISON);
+					   VIRTIO_BALLOON_F_PAGE_POISON) &&
+			  virtqueue_get_vring_size(vq[VB_QUEUE_INFLATE]) > 1;
 	channel->line[VB_INFLATE].vq = vq[VB_QUEUE_INFLATE];
 	channel->line[VB_DEFLATE].vq = vq[VB_QUEUE_DEFLATE];
 	channel->line[VB_LINE_RANGES].vq = vq[VB_QUEUE_REPORT];

@@ -47,7 +47,7 @@ void vb_report_start(struct vb_device *vb)
 		return;
 	memset(reporting, 0, sizeof(*reporting));
 	reporting->report = vb_report;
-	reporting->order = PAGE_REPORTING_ORDER_UNSPECIFIED;
+	reporting->order = VB_BLOCK_ORDER;
 	rc = vb_page_reporting_register(reporting, room);
 	if (rc == -EBUSY)
 		dev_info(&vb->vdev->dev, "free pages are reported by another device\n");

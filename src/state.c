@@ -33,10 +33,12 @@ void vb_state_set(struct vb_device *vb, enum vb_state state,
 
 	if (state == VB_SILENT && before != VB_SILENT) {
 		vb_count(vb, VB_SILENCES, 1);
-		dev_warn(dev, "the host has not answered for %u s\n",
+		dev_warn_ratelimited(dev,
+				     "the host has not answered for %u s\n",
 			 (unsigned int)(VB_SILENT_AFTER / HZ));
 	} else if (state != VB_SILENT && before == VB_SILENT) {
-		dev_info(dev, "the host is no longer waited for\n");
+		dev_info_ratelimited(dev,
+				     "the host is no longer waited for\n");
 	}
 	if (state == VB_BROKEN && before != VB_BROKEN)
 		dev_err(dev, "the device broke its protocol; nothing moves until it is bound again\n");

@@ -38,6 +38,13 @@ static void vb_stats_memory(struct vb_stats_cursor *cursor)
 }
 
 #ifdef CONFIG_VM_EVENT_COUNTERS
+/* QEMU, which alone knows of poison, skips tags that it does not know. */
+static bool vb_stats_more(struct virtio_device *vdev)
+{
+	return VB_SENDS_MORE_STATS ||
+	       vb_device_offers(vdev, VIRTIO_BALLOON_F_PAGE_POISON);
+}
+
 static void vb_stats_events(struct vb_stats_cursor *cursor)
 {
 	unsigned long events[NR_VM_EVENT_ITEMS];
@@ -52,6 +59,14 @@ static void vb_stats_events(struct vb_stats_cursor *cursor)
 	vb_stat_pages(cursor, VIRTIO_BALLOON_S_SWAP_OUT, events[PSWPOUT]);
 	vb_stat(cursor, VIRTIO_BALLOON_S_MAJFLT, events[PGMAJFAULT]);
 	vb_stat(cursor, VIRTIO_BALLOON_S_MINFLT, events[PGFAULT]);
+#ifdef CONFIG_HUGETLB_PAGE
+	vb_stat(cursor, VIRTIO_BALLOON_S_HTLB_PGALLOC,
+		events[HTLB_BUDDY_PGALLOC]);
+	vb_stat(cursor, VIRTIO_BALLOON_S_HTLB_PGFAIL,
+		events[HTLB_BUDDY_PGALLOC_FAIL]);
+#endif
+	if (!vb_stats_more(cursor->vdev))
+		return;
 	vb_stat(cursor, VIRTIO_BALLOON_S_OOM_KILL, events[OOM_KILL]);
 	vb_stat(cursor, VIRTIO_BALLOON_S_ALLOC_STALL, stalls);
 	vb_stat_pages(cursor, VIRTIO_BALLOON_S_ASYNC_SCAN,
@@ -62,12 +77,6 @@ static void vb_stats_events(struct vb_stats_cursor *cursor)
 		      vb_reclaim_counter(events, PGSTEAL_KSWAPD));
 	vb_stat_pages(cursor, VIRTIO_BALLOON_S_DIRECT_RECLAIM,
 		      vb_reclaim_counter(events, PGSTEAL_DIRECT));
-#ifdef CONFIG_HUGETLB_PAGE
-	vb_stat(cursor, VIRTIO_BALLOON_S_HTLB_PGALLOC,
-		events[HTLB_BUDDY_PGALLOC]);
-	vb_stat(cursor, VIRTIO_BALLOON_S_HTLB_PGFAIL,
-		events[HTLB_BUDDY_PGALLOC_FAIL]);
-#endif
 }
 #else
 static void vb_stats_events(struct vb_stats_cursor *cursor)

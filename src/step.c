@@ -74,11 +74,22 @@ void vb_step_collect(struct vb_device *vb)
 	vb_migrate_settle(vb);
 }
 
-static void vb_fill(struct vb_device *vb, struct vb_batch *batch,
-		    unsigned long nr)
+/* What is on its way may be blocks. */
+static unsigned long vb_blocks_due(struct vb_device *vb, unsigned long nr)
 {
 	unsigned long blocks = min_t(unsigned long, nr / VB_BLOCK_PAGES,
 				     vb->block_batch);
+	unsigned long size = vb_store_held(&vb->store) + vb->moving[VB_INFLATE];
+	unsigned long share = vb_block_share(size + blocks * VB_BLOCK_PAGES);
+
+	size -= min(size, vb_store_singles(&vb->store));
+	return min(blocks, (share - min(share, size)) / VB_BLOCK_PAGES);
+}
+
+static void vb_fill(struct vb_device *vb, struct vb_batch *batch,
+		    unsigned long nr)
+{
+	unsigned long blocks = vb_blocks_due(vb, nr);
 
 	vb_hint_yield(vb, min(nr, max(blocks, 1UL) * VB_BLOCK_PAGES));
 	vb_block_prepare(&vb->store, batch, blocks);
@@ -86,7 +97,7 @@ static void vb_fill(struct vb_device *vb, struct vb_batch *batch,
 		vb_policy_fed(&vb->policy);
 		return;
 	}
-	nr = min_t(unsigned long, nr, VB_BATCH_PFNS / VB_PFNS_PER_PAGE);
+	nr = min_t(unsigned long, nr, VB_BATCH_SINGLES);
 	vb_store_prepare(&vb->store, batch, nr);
 	if (batch->nr < nr) {
 		vb_policy_short(&vb->policy, VB_LIMIT_MEMORY, vb_policy_now());
@@ -224,7 +235,7 @@ int vb_step_evict(struct vb_device *vb, const struct vb_range *range)
 		for (i = 0; i < VB_NR_BATCHES; i++)
 			if (vb_batch_overlaps(vb->batches[i], range))
 				return -EBUSY;
-		vb_offline_done(vb);
+		vb_offline_done(vb, range);
 		return 0;
 	}
 	if (!vb_must_tell(vb)) {

@@ -30,12 +30,6 @@ static void vb_batch_add(struct vb_batch *batch, struct page *page)
 	batch->pfn[batch->nr++] = page_to_pfn(page);
 }
 
-/* PFNs on the wire have 32 bits: 16 TiB. */
-static bool vb_page_tellable(struct page *page)
-{
-	return page_to_pfn(page) <= U32_MAX / VB_PFNS_PER_PAGE;
-}
-
 /**
  * vb_store_init() - prepare an empty store
  * @store: the store
@@ -91,7 +85,7 @@ void vb_store_prepare(struct vb_store *store, struct vb_batch *batch,
 {
 	unsigned long want, got, i;
 
-	nr = min_t(unsigned long, nr, batch->capacity);
+	nr = min_t(unsigned long, nr, VB_BATCH_SINGLES);
 	batch->nr = 0;
 	batch->order = 0;
 	while (nr) {
@@ -100,7 +94,7 @@ void vb_store_prepare(struct vb_store *store, struct vb_batch *batch,
 		if (!got)
 			break;
 		for (i = 0; i < got; i++) {
-			if (vb_page_tellable(store->scratch[i]))
+			if (vb_pfn_tellable(page_to_pfn(store->scratch[i])))
 				vb_batch_add(batch, store->scratch[i]);
 			else
 				__free_page(store->scratch[i]);
@@ -215,7 +209,7 @@ static void vb_single_take(struct vb_store *store, struct vb_batch *batch,
 
 	batch->order = 0;
 	batch->nr = 0;
-	nr = min_t(unsigned long, nr, batch->capacity);
+	nr = min_t(unsigned long, nr, VB_BATCH_SINGLES);
 	while (nr && vb_store_dequeue(store, &pages, nr)) {
 		list_for_each_entry_safe(page, next, &pages, lru) {
 			list_del(&page->lru);

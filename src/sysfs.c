@@ -56,6 +56,12 @@ static ssize_t block_bytes_show(struct kobject *dir,
 			     VB_BLOCK_PAGES);
 }
 
+static ssize_t hint_bytes_show(struct kobject *dir,
+			       struct kobj_attribute *attr, char *buf)
+{
+	return vb_emit_pages(buf, vb_hint_held(vb_of(dir)));
+}
+
 static ssize_t engine_show(struct kobject *dir, struct kobj_attribute *attr,
 			   char *buf)
 {
@@ -94,6 +100,7 @@ static ssize_t limited_by_show(struct kobject *dir,
 static struct kobj_attribute vb_target_bytes = __ATTR_RO(target_bytes);
 static struct kobj_attribute vb_actual_bytes = __ATTR_RO(actual_bytes);
 static struct kobj_attribute vb_block_bytes = __ATTR_RO(block_bytes);
+static struct kobj_attribute vb_hint_bytes = __ATTR_RO(hint_bytes);
 static struct kobj_attribute vb_engine_attr = __ATTR_RO(engine);
 static struct kobj_attribute vb_reserve_bytes = __ATTR_RW(reserve_bytes);
 static struct kobj_attribute vb_state_attr = __ATTR_RO(state);
@@ -103,6 +110,7 @@ static struct attribute *vb_attrs[] = {
 	&vb_target_bytes.attr,
 	&vb_actual_bytes.attr,
 	&vb_block_bytes.attr,
+	&vb_hint_bytes.attr,
 	&vb_engine_attr.attr,
 	&vb_reserve_bytes.attr,
 	&vb_state_attr.attr,

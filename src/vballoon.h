@@ -32,6 +32,8 @@
 #define VB_WIRE_PFNS		(2 * VB_BUF_PFNS)
 /* PFNs between two notifications: 8 MiB, a few ms of the host's main loop. */
 #define VB_BATCH_PFNS		2048U
+/* The same in guest pages: most single pages in a batch. */
+#define VB_BATCH_SINGLES	(VB_BATCH_PFNS / VB_PFNS_PER_PAGE)
 /* Most blocks in a batch of ranges: 32 MiB. */
 #define VB_BATCH_BLOCKS		16U
 /* Batches: 128 MiB on their way into the balloon at the most. */
@@ -46,6 +48,8 @@
 
 /* The host gets this long before it counts as silent. */
 #define VB_SILENT_AFTER		(5 * HZ)
+/* Work makes way for the freezer and others this often. */
+#define VB_WORK_SLICE		(HZ / 10)
 /* A page migration waits this long for the host. */
 #define VB_MIGRATE_WAIT		(2 * HZ)
 
@@ -225,6 +229,7 @@ struct vb_wire {
  * @sent: batches that are posted and not acknowledged
  * @idle: elements that the host does not have
  * @posted: elements that it has
+ * @progress: jiffies when the last one came back, or when it got the first
  * @wire: all elements; constant
  *
  * All is guarded by the channel lock.
@@ -235,6 +240,7 @@ struct vb_line {
 	struct list_head sent;
 	struct list_head idle;
 	unsigned int posted;
+	unsigned long progress;
 	struct vb_wire wire[VB_INFLIGHT];
 };
 
@@ -244,8 +250,8 @@ struct vb_line {
 
 /**
  * struct vb_channel - how memory travels
- * @lock: guards the queues, the lines, @acked and @progress; taken in
- *        interrupts; innermost
+ * @lock: guards the queues, the lines and @acked; taken in interrupts;
+ *        innermost
  * @line: the inflate, the deflate and the reporting queue
  * @sg: ranges while they are posted; channel lock
  * @stats_vq: the statistics queue, or NULL
@@ -258,15 +264,13 @@ struct vb_line {
  * @pending: batches sent and not acknowledged, by operation
  * @owed: those of them that the worker waits for
  * @releasing: callers between taking pages out and sending the advice; atomic
- * @progress: jiffies of the last acknowledgment, or of the first post after
- *            none was outstanding
  * @foreign: the device's byte order is not the CPU's
  * @chains: the host reads all descriptors of an element of PFNs
  * @wait: woken when a batch is acknowledged that somebody sleeps for, and when
  *        the driver stops
  */
 struct vb_channel {
-	spinlock_t lock;	/* queues, lines, acked, progress */
+	spinlock_t lock;	/* queues, lines, acked */
 	struct vb_line line[VB_NR_LINES];
 	struct scatterlist sg[VB_MAX_RANGES];
 	struct virtqueue *stats_vq;
@@ -278,7 +282,6 @@ struct vb_channel {
 	unsigned int pending[VB_NR_OPS];
 	unsigned int owed;
 	atomic_t releasing;
-	unsigned long progress;
 	bool foreign;
 	bool chains;
 	wait_queue_head_t wait;
@@ -339,6 +342,9 @@ struct vb_migrator {
  * @again: blocks that are free for the next command to tell
  * @kept_pages: guest pages in both lists; @lock, read anywhere
  * @inflight: blocks before the host; @lock, read anywhere
+ * @inflight_pages: guest pages in them; like @inflight
+ * @progress: jiffies when the host last read something, or got something after
+ *            it had nothing; like @inflight
  * @cmd: the buffer that a command's number travels in, in the device's byte
  *       order; the host's while @cmd_posted
  * @cmd_posted: the host has @cmd; @lock
@@ -361,6 +367,8 @@ struct vb_hint {
 	struct list_head again;
 	unsigned long kept_pages;
 	unsigned int inflight;
+	unsigned long inflight_pages;
+	unsigned long progress;
 	__virtio32 cmd;
 	bool cmd_posted;
 
@@ -483,6 +491,12 @@ static inline u64 vb_policy_now(void)
 	return ktime_to_ms(ktime_get_boottime());
 }
 
+/* Page frame numbers on the wire have 32 bits: 16 TiB. */
+static inline bool vb_pfn_tellable(unsigned long pfn)
+{
+	return pfn <= U32_MAX / VB_PFNS_PER_PAGE;
+}
+
 static inline bool vb_must_tell(struct vb_device *vb)
 {
 	return virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_MUST_TELL_HOST);
@@ -533,7 +547,7 @@ void vb_oom_stop(struct vb_device *vb);
 int vb_offline_init(struct vb_device *vb);
 void vb_offline_exit(struct vb_device *vb);
 bool vb_offline_range(struct vb_device *vb, struct vb_range *range);
-void vb_offline_done(struct vb_device *vb);
+void vb_offline_done(struct vb_device *vb, const struct vb_range *range);
 
 /* batch.c */
 struct vb_batch *vb_batch_alloc(enum vb_kind kind, unsigned int capacity);
@@ -550,6 +564,7 @@ int vb_line_init(struct vb_line *line, bool pfns);
 void vb_line_exit(struct vb_line *line);
 bool vb_line_pump(struct vb_device *vb, struct vb_line *line);
 unsigned int vb_line_reap(struct vb_channel *channel, struct vb_line *line);
+bool vb_line_silent(const struct vb_line *line);
 void vb_line_close(struct vb_channel *channel, struct vb_line *line);
 
 /* channel.c */
@@ -561,7 +576,6 @@ int vb_channel_report(struct vb_device *vb, struct scatterlist *sg,
 		      unsigned int nents);
 void vb_channel_finish(struct vb_channel *channel, struct vb_batch *batch);
 void vb_channel_drop(struct vb_channel *channel, struct vb_batch *batch);
-unsigned int vb_channel_posted(struct vb_channel *channel);
 void vb_channel_release_begin(struct vb_device *vb);
 void vb_channel_release_end(struct vb_device *vb);
 bool vb_channel_pump(struct vb_device *vb);
@@ -600,6 +614,7 @@ unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
 void vb_store_empty(struct vb_store *store);
 
 /* block.c: the store's blocks */
+unsigned long vb_block_share(unsigned long pages);
 void vb_block_prepare(struct vb_store *store, struct vb_batch *batch,
 		      unsigned long nr);
 void vb_block_abort(struct vb_batch *batch);
@@ -640,6 +655,8 @@ void vb_hint_empty(struct vb_device *vb);
 void vb_hint_config_changed(struct vb_device *vb);
 void vb_hint_answered(struct vb_device *vb);
 unsigned long vb_hint_kept(struct vb_device *vb);
+unsigned long vb_hint_held(struct vb_device *vb);
+bool vb_hint_silent(struct vb_device *vb);
 void vb_hint_yield(struct vb_device *vb, unsigned long nr);
 
 /* report.c */

@@ -17,8 +17,6 @@
 #define VB_WATCH_EVERY		HZ
 /* All pages that are left are isolated for migration: look again. */
 #define VB_ISOLATED_RETRY	(HZ / 10)
-/* The worker makes way for the freezer and others this often. */
-#define VB_WORK_SLICE		(HZ / 10)
 
 /**
  * vb_kick_worker() - let the worker run now
@@ -117,9 +115,11 @@ static struct vb_goal vb_goal(struct vb_device *vb)
 		.total = vb_total_pages(vb),
 		.available = max(si_mem_available(), 0L) + vb_hint_kept(vb),
 		.singles = vb_store_singles(&vb->store),
-		.block = VB_BLOCK_PAGES,
 	};
 
+	/* No exchange takes memory from the kernel for programs. */
+	if (vb_block_share(VB_BLOCK_PAGES) == VB_BLOCK_PAGES)
+		view.block = VB_BLOCK_PAGES;
 	view.reserve = vb_reserve_pages(vb, view.total);
 	view.floor = vb_policy_floor(view.total, PAGE_SHIFT);
 	goal = vb_policy_goal(&vb->policy, &view);
@@ -138,8 +138,6 @@ static int vb_advance(struct vb_device *vb, struct vb_goal *goal)
 	vb_events(vb);
 	if (vb_channel_broken(vb))
 		return -EIO;
-	if (vb_offline_range(vb, &range))
-		return vb_step_evict(vb, &range);
 
 	*goal = vb_goal(vb);
 	wanted = atomic_long_read(&vb->oom_wanted);
@@ -150,11 +148,14 @@ static int vb_advance(struct vb_device *vb, struct vb_goal *goal)
 			atomic_long_set(&vb->oom_wanted, 0);
 		return rc;
 	}
+	if (vb_offline_range(vb, &range))
+		return vb_step_evict(vb, &range);
 	if (goal->step > 0)
 		return vb_step_inflate(vb, goal);
 	if (goal->step < 0)
 		return vb_step_deflate(vb, -goal->step);
-	if (vb_channel_busy(vb) || vb_migrate_parked(vb))
+	if (vb_channel_busy(vb) || vb_migrate_parked(vb) ||
+	    vb_channel_silent(vb))
 		return -EBUSY;
 	vb->exchanging = false;
 	return -ENODATA;
