@@ -6,7 +6,8 @@ import random
 import time
 
 from case import not_debug, slow, timeout
-from gauge import PAGE, boot, close, counters, free, memhog, move, noise, wait_free
+from gauge import (PAGE, balloon, boot, close, counters, free, memhog, move, noise,
+                   wait_free, wait_state)
 from guest import MIB
 from hinthost import DONE, HINT as HINT_QUEUE, REPORT, STOP, HintHost
 from test_simhost import BOUND, qemu
@@ -287,8 +288,9 @@ def test_hint_sim_silent(ctx):
             sim.hold(HINT_QUEUE, deaf=deaf)
             sim.ask(5)
             g.wait(lambda: free(g) < g.free_before - 64 * MIB, "the first blocks")
-            time.sleep(1)
+            wait_state(g, "silent")
             assert free(g) > g.free_before - 144 * MIB
+            assert int(balloon(g, "hint_bytes")) > 64 * MIB
             sim.ask(DONE)       # it has not read them: they are not ours
             time.sleep(1)
             assert free(g) < g.free_before - 64 * MIB
@@ -300,6 +302,8 @@ def test_hint_sim_silent(ctx):
             answered(sim, 6)
             sim.ask(DONE)
             all_back(g)
+            wait_state(g, "idle")
+            assert balloon(g, "hint_bytes") == "0"
 
 
 @slow
@@ -323,6 +327,12 @@ def test_report_sim_silent(ctx):
     """A host that never reads a report does not keep the driver."""
     with simulated(ctx, reporting=True) as (sim, g):
         sim.wait(lambda: sim.reported > 100 * MIB)
+        sim.hold(REPORT)
+        g.sh("memhog touch 300M")
+        sim.wait(lambda: sim.rings[REPORT].pending)
+        wait_state(g, "silent")
+        sim.release(REPORT)
+        wait_state(g, "idle")
         sim.hold(REPORT)
         g.sh("memhog touch 300M")
         sim.wait(lambda: sim.rings[REPORT].pending)

@@ -7,10 +7,10 @@ from case import kernels, slow
 from gauge import (free, go_offline, held, in_blocks, memory_blocks, most_ballooned,
                    offline, state, wait_state)
 from guest import MIB
-from simhost import (BLOCK, DEFLATE, INFLATE, MUST_TELL_HOST, PAGE, PAGE_POISON, RANGES,
-                     REPORTING, STATS_VQ)
+from simhost import (BLOCK, DEFLATE, DEFLATE_ON_OOM, INFLATE, MUST_TELL_HOST, PAGE,
+                     PAGE_POISON, RANGES, REPORTING, STATS_VQ)
 from test_simhost import (BOUND, IN_FLIGHT, SOME, all_back, bogus, move, rmmod,
-                          simulated)
+                          simulated, starve)
 
 WITH_RANGES = {STATS_VQ, REPORTING}
 TOLD = {STATS_VQ, MUST_TELL_HOST}
@@ -127,10 +127,31 @@ def test_sim_block_chains(ctx):
             all_back(g)
             shapes = {queue: dict(sim.shapes[queue]) for queue in (INFLATE, DEFLATE)}
             ctx.log(f"{more}: {shapes}")
-            for queue in INFLATE, DEFLATE:
-                wanted = {(2, True): SOME // A_BLOCK} if more else \
-                    {(1, False): 2 * SOME // A_BLOCK}
-                assert shapes[queue] == wanted, shapes
+            halves = {(1, False): 2 * SOME // A_BLOCK}
+            whole = {(2, True): SOME // A_BLOCK} if more else halves
+            assert shapes == {INFLATE: whole, DEFLATE: halves}, shapes
+
+
+def test_sim_block_ring_of_one(ctx):
+    """No whole block fits: its halves do."""
+    with simulated(ctx, features={STATS_VQ, PAGE_POISON}, queue_size=1,
+                   indirect=False) as (sim, g):
+        for pages in (SOME, 0):
+            move(sim, pages)
+        all_back(g)
+
+
+@slow
+def test_sim_silent_reports(ctx):
+    """A host that reads no reports still hears of an OOM, and gives memory back."""
+    with simulated(ctx, features=TOLD_RANGES | {DEFLATE_ON_OOM}) as (sim, g):
+        move(sim, 2 * SOME)
+        sim.hold(RANGES)
+        g.sh("memhog touch 100M")
+        wait_state(g, "silent")
+        assert starve(g, free(g) + 60 * MIB) == 0
+        sim.release(RANGES)
+        move(sim, SOME)
 
 
 @kernels("6.1", "7.x")

@@ -70,14 +70,16 @@ static bool one_of(const char *word, const char *const *known, unsigned int nr)
 }
 
 static const char names[][24] = {
-	"reserve_bytes", "target_bytes", "actual_bytes",
-#define NR_SIZES	3
+	"reserve_bytes", "target_bytes", "actual_bytes", "block_bytes",
+	"hint_bytes",
+#define NR_SIZES	5
 	"stats/inflated_pages", "stats/deflated_pages", "stats/migrated_pages",
 	"stats/oom_pages", "stats/shortages", "stats/notifications",
 	"stats/buffers", "stats/actual_writes", "stats/statistics",
-	"stats/silences",
-#define NR_NUMBERS	13
-	"state", "limited_by",
+	"stats/silences", "stats/exchanged_pages", "stats/hinted_pages",
+	"stats/reported_pages",
+#define NR_NUMBERS	18
+	"state", "limited_by", "engine",
 };
 
 TEST_F(balloon, modes)
