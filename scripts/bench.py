@@ -18,14 +18,14 @@ import sys
 import time
 from pathlib import Path
 
-from rivals import TOP, Skip, rivals
+from rivals import TOP, Seat, Skip, VmemSeat, rivals
 from guest import GuestError
 from machine import BadName, Unavailable, accelerator, script
 import bars
-from measures import GIB, MEASURES, Setup, host_memory
+from measures import DISCARD, GIB, MEASURES, Setup, host_memory
 from results import Results, document, insert
 
-NEEDED = ("virtio_balloon_set_config", "qmp_enter_balloon", "ram_block_discard_range")
+NEEDED = {*Seat.traced, *VmemSeat.traced, DISCARD}
 NEEDS = 2048            # MiB of the host beside a guest
 
 
@@ -98,7 +98,7 @@ def check_host(mem):
                     f"{free} are available")
     events = subprocess.run([qemu(), "-trace", "help"], capture_output=True, text=True,
                             check=True).stdout.split()
-    if missing := [event for event in NEEDED if event not in events]:
+    if missing := NEEDED.difference(events):
         raise Usage(f"{qemu()} cannot trace {', '.join(missing)}")
 
 
