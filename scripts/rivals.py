@@ -19,7 +19,7 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TOP / "tests" / "vm"))
-from guest import NOTIFY, Guest                       # noqa: E402
+from guest import NOTIFY, Guest, GuestError           # noqa: E402
 from machine import BACKENDS, MIB, mapped, script       # noqa: E402
 
 PAGE = 4096
@@ -112,6 +112,9 @@ class Seat(Guest):
                 queue = f"vq {found[1]} "
             elif what == READ and queue and rest.startswith(queue):
                 read = when
+        if began is None or done is None:
+            raise GuestError(f"{self.log('trace')} has no "
+                             f"{'command' if began is None else f'{event} {text}'}")
         return Took(done - began, max(done, read) - began)
 
 
