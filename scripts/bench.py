@@ -160,11 +160,19 @@ def take(setup, name, rival, results):
     return in_short(figures)
 
 
+def planned(names, rounds, drivers):
+    """All runs, in order: (measure, round, driver).  Each round begins with another one."""
+    for name in names:
+        for turn in range(1 if MEASURES[name].once else rounds):
+            first = turn % len(drivers)
+            for rival in drivers[first:] + drivers[:first]:
+                yield name, turn, rival
+
+
 def run(setup, names, drivers):
     """Take all measures."""
     results = Results(rival.name for rival in drivers)
-    plan = [(name, turn, rival) for name in names
-            for turn in range(1 if MEASURES[name].once else setup.rounds) for rival in drivers]
+    plan = list(planned(names, setup.rounds, drivers))
     began = time.monotonic()
     for done, (name, turn, rival) in enumerate(plan, 1):
         text = take(setup, name, rival, results)
