@@ -16,10 +16,10 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 
 from rivals import TOP, Seat, Skip, VmemSeat, rivals
-from guest import GuestError
 from machine import BadName, Unavailable, accelerator, script
 import bars
 from measures import DISCARD, GIB, MEASURES, Setup, host_memory
@@ -151,10 +151,11 @@ def take(setup, name, rival, results):
     except Skip as why:
         results.note(name, rival.name, str(why))
         return f"skipped: {why}"
-    except GuestError as error:
-        text = str(error).splitlines()[0]
+    except Exception as error:          # of one run; the others are worth keeping
+        text = (str(error) or repr(error)).splitlines()[0]
         results.note(name, rival.name, f"FAILED: {text}")
-        (setup.logs / f"{name}-{rival.name.replace(' ', '-')}.error").write_text(str(error))
+        (setup.logs / f"{name}-{rival.name.replace(' ', '-')}.error").write_text(
+            traceback.format_exc())
         return f"FAILED: {text} (see {setup.logs})"
     results.add(name, rival.name, figures)
     return in_short(figures)
@@ -169,9 +170,8 @@ def planned(names, rounds, drivers):
                 yield name, turn, rival
 
 
-def run(setup, names, drivers):
-    """Take all measures."""
-    results = Results(rival.name for rival in drivers)
+def run(setup, names, drivers, results, about):
+    """Take all measures; what there is is written down after each run."""
     plan = list(planned(names, setup.rounds, drivers))
     began = time.monotonic()
     for done, (name, turn, rival) in enumerate(plan, 1):
@@ -179,20 +179,30 @@ def run(setup, names, drivers):
         seconds = time.monotonic() - began
         print(f"{seconds // 60:3.0f}:{seconds % 60:02.0f}  {done:3}/{len(plan)}  "
               f"{name:16} {turn + 1} {rival.name:14} {text}", flush=True)
-    return results
+        keep(setup.out, results, about)
 
 
-def publish(args, results, about):
+def replace(path, text):
+    """Write a file; who reads it meanwhile, or after a crash, finds the old one."""
+    new = path.with_name(path.name + ".new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
+
+
+def keep(out, results, about):
+    """All single values, for machines."""
+    replace(out / "bench.json",
+            json.dumps({"about": dict(about), **results.as_dict()}, indent=1) + "\n")
+
+
+def publish(out, results, about):
     """Write it all down, and show it."""
+    keep(out, results, about)
     text = document(results, MEASURES, about)
-    (args.out / "bench.rst").write_text(text, encoding="utf-8")
-    (args.out / "bench.svg").write_text(bars.svg(results, MEASURES, about), encoding="utf-8")
-    (args.out / "bench.json").write_text(json.dumps(
-        {"about": dict(about), **results.as_dict()}, indent=1) + "\n", encoding="utf-8")
-    if args.into:
-        args.into.write_text(insert(args.into.read_text(encoding="utf-8"), text),
-                             encoding="utf-8")
-    print(f"\n{text}\n\nAlso in {args.out}: bench.json, bench.svg, bench.rst")
+    replace(out / "bench.rst", text)
+    replace(out / "bench.svg", bars.svg(results, MEASURES, about))
+    print(f"\n{text}\n\nAlso in {out}: bench.json, bench.svg, bench.rst")
+    return text
 
 
 def prepare(args):
@@ -216,10 +226,16 @@ def main():
         names, drivers, about = prepare(args)
         for name, value in about:
             print(f"{name}: {value}")
-        setup = Setup(args.kernel, args.mem, args.rounds, args.quick,
-                      args.out / "logs")
-        results = run(setup, names, drivers)
-        publish(args, results, about)
+        setup = Setup(args.kernel, args.mem, args.rounds, args.quick, args.out)
+        results = Results(rival.name for rival in drivers)
+        try:
+            run(setup, names, drivers, results, about)
+        except KeyboardInterrupt:
+            publish(args.out, results, [*about, ("stopped", "before it was complete")])
+            raise
+        text = publish(args.out, results, about)
+        if args.into:
+            replace(args.into, insert(args.into.read_text(encoding="utf-8"), text))
     except BadName:             # the script has said why
         return 2
     except (Usage, ValueError) as error:

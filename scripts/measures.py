@@ -45,8 +45,9 @@ class Setup:
     others need; LEAST is enough for the rest.
     """
 
-    def __init__(self, kernel, mem, rounds, quick, logs):
-        self.kernel, self.mem, self.rounds, self.logs = kernel, mem, rounds, logs
+    def __init__(self, kernel, mem, rounds, quick, out):
+        self.kernel, self.mem, self.rounds = kernel, mem, rounds
+        self.out, self.logs = out, out / "logs"
         self.most = LEAST if quick else min(mem, 2 * LEAST)
         sizes = (LEAST, 2 * LEAST) if quick else (LEAST, 4 * LEAST, 16 * LEAST)
         # untouched, but a host may refuse to promise more than it has
