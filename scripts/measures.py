@@ -289,7 +289,7 @@ def migration(setup, rival):
 
 
 MEASURES = {
-    "speed": Measure("speed, pages zeroed when taken (init_on_alloc=1)",
+    "speed": Measure("speed, Debian's default (init_on_alloc=1)",
                      partial(speed, append=ZEROED)),
     "speed-unzeroed": Measure("speed, init_on_alloc=0", partial(speed, append=UNZEROED)),
     "cost": Measure("guest instructions, init_on_alloc=0", cost, once=True),
