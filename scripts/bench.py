@@ -16,16 +16,16 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 
-from rivals import TOP, Skip, rivals
-from guest import GuestError
+from rivals import TOP, Seat, Skip, VmemSeat, rivals
 from machine import BadName, Unavailable, accelerator, script
 import bars
-from measures import GIB, MEASURES, Setup, host_memory
+from measures import DISCARD, GIB, MEASURES, Setup, host_memory
 from results import Results, document, insert
 
-NEEDED = ("virtio_balloon_set_config", "qmp_enter_balloon", "ram_block_discard_range")
+NEEDED = {*Seat.traced, *VmemSeat.traced, DISCARD}
 NEEDS = 2048            # MiB of the host beside a guest
 
 
@@ -98,7 +98,7 @@ def check_host(mem):
                     f"{free} are available")
     events = subprocess.run([qemu(), "-trace", "help"], capture_output=True, text=True,
                             check=True).stdout.split()
-    if missing := [event for event in NEEDED if event not in events]:
+    if missing := NEEDED.difference(events):
         raise Usage(f"{qemu()} cannot trace {', '.join(missing)}")
 
 
@@ -151,40 +151,58 @@ def take(setup, name, rival, results):
     except Skip as why:
         results.note(name, rival.name, str(why))
         return f"skipped: {why}"
-    except GuestError as error:
-        text = str(error).splitlines()[0]
+    except Exception as error:          # of one run; the others are worth keeping
+        text = (str(error) or repr(error)).splitlines()[0]
         results.note(name, rival.name, f"FAILED: {text}")
-        (setup.logs / f"{name}-{rival.name.replace(' ', '-')}.error").write_text(str(error))
+        (setup.logs / f"{name}-{rival.name.replace(' ', '-')}.error").write_text(
+            traceback.format_exc())
         return f"FAILED: {text} (see {setup.logs})"
     results.add(name, rival.name, figures)
     return in_short(figures)
 
 
-def run(setup, names, drivers):
-    """Take all measures."""
-    results = Results(rival.name for rival in drivers)
-    plan = [(name, turn, rival) for name in names
-            for turn in range(1 if MEASURES[name].once else setup.rounds) for rival in drivers]
+def planned(names, rounds, drivers):
+    """All runs, in order: (measure, round, driver).  Each round begins with another one."""
+    for name in names:
+        for turn in range(1 if MEASURES[name].once else rounds):
+            first = turn % len(drivers)
+            for rival in drivers[first:] + drivers[:first]:
+                yield name, turn, rival
+
+
+def run(setup, names, drivers, results, about):
+    """Take all measures; what there is is written down after each run."""
+    plan = list(planned(names, setup.rounds, drivers))
     began = time.monotonic()
     for done, (name, turn, rival) in enumerate(plan, 1):
         text = take(setup, name, rival, results)
         seconds = time.monotonic() - began
         print(f"{seconds // 60:3.0f}:{seconds % 60:02.0f}  {done:3}/{len(plan)}  "
               f"{name:16} {turn + 1} {rival.name:14} {text}", flush=True)
-    return results
+        keep(setup.out, results, about)
 
 
-def publish(args, results, about):
+def replace(path, text):
+    """Write a file; who reads it meanwhile, or after a crash, finds the old one."""
+    new = path.with_name(path.name + ".new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
+
+
+def keep(out, results, about):
+    """All single values, for machines."""
+    replace(out / "bench.json",
+            json.dumps({"about": dict(about), **results.as_dict()}, indent=1) + "\n")
+
+
+def publish(out, results, about):
     """Write it all down, and show it."""
+    keep(out, results, about)
     text = document(results, MEASURES, about)
-    (args.out / "bench.rst").write_text(text, encoding="utf-8")
-    (args.out / "bench.svg").write_text(bars.svg(results, MEASURES, about), encoding="utf-8")
-    (args.out / "bench.json").write_text(json.dumps(
-        {"about": dict(about), **results.as_dict()}, indent=1) + "\n", encoding="utf-8")
-    if args.into:
-        args.into.write_text(insert(args.into.read_text(encoding="utf-8"), text),
-                             encoding="utf-8")
-    print(f"\n{text}\n\nAlso in {args.out}: bench.json, bench.svg, bench.rst")
+    replace(out / "bench.rst", text)
+    replace(out / "bench.svg", bars.svg(results, MEASURES, about))
+    print(f"\n{text}\n\nAlso in {out}: bench.json, bench.svg, bench.rst")
+    return text
 
 
 def prepare(args):
@@ -208,10 +226,16 @@ def main():
         names, drivers, about = prepare(args)
         for name, value in about:
             print(f"{name}: {value}")
-        setup = Setup(args.kernel, args.mem, args.rounds, args.quick,
-                      args.out / "logs")
-        results = run(setup, names, drivers)
-        publish(args, results, about)
+        setup = Setup(args.kernel, args.mem, args.rounds, args.quick, args.out)
+        results = Results(rival.name for rival in drivers)
+        try:
+            run(setup, names, drivers, results, about)
+        except KeyboardInterrupt:
+            publish(args.out, results, [*about, ("stopped", "before it was complete")])
+            raise
+        text = publish(args.out, results, about)
+        if args.into:
+            replace(args.into, insert(args.into.read_text(encoding="utf-8"), text))
     except BadName:             # the script has said why
         return 2
     except (Usage, ValueError) as error:

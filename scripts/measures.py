@@ -15,16 +15,15 @@ from collections import Counter, namedtuple
 from functools import partial
 from pathlib import Path
 
-from rivals import BASE, PAGE, Skip
+from rivals import BASE, PAGE, QUIET, Skip
 from gauge import end, instructions, warm
-from guest import MIB, GuestError
+from guest import MIB, NOTIFY, GuestError
 from machine import accelerator
 
 GIB = 1 << 30
 LEAST = 1024            # MiB, of a guest
 SPARE = 16 * MIB        # what warm() leaves available
-TAIL = 0.5              # s; when the target is reached, the host may still be told
-NOTIFY, DISCARD = "virtio_queue_notify", "ram_block_discard_range"
+DISCARD = "ram_block_discard_range"
 HUGEPAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
 UNZEROED, ZEROED = "init_on_alloc=0", "init_on_alloc=1"
 GIVE_UP = 120           # s; for a fragmented guest, which may never get there
@@ -46,8 +45,9 @@ class Setup:
     others need; LEAST is enough for the rest.
     """
 
-    def __init__(self, kernel, mem, rounds, quick, logs):
-        self.kernel, self.mem, self.rounds, self.logs = kernel, mem, rounds, logs
+    def __init__(self, kernel, mem, rounds, quick, out):
+        self.kernel, self.mem, self.rounds = kernel, mem, rounds
+        self.out, self.logs = out, out / "logs"
         self.most = LEAST if quick else min(mem, 2 * LEAST)
         sizes = (LEAST, 2 * LEAST) if quick else (LEAST, 4 * LEAST, 16 * LEAST)
         # untouched, but a host may refuse to promise more than it has
@@ -72,6 +72,14 @@ def ways(g):
     return ("shrink", small(g)), ("grow", g.mem)
 
 
+def cycle(g):
+    """Both ways, timed: (figure, seconds) of each."""
+    yield "shrink", g.resize(small(g)).guest
+    grow = g.resize(g.mem)
+    yield "grow", grow.guest
+    yield "grow, host told", grow.host
+
+
 def medians(rounds):
     """The median of each figure: rounds: [{figure: number}, ...]."""
     return {name: statistics.median(figures[name] for figures in rounds)
@@ -85,9 +93,9 @@ def speed(setup, rival, append):
         for state in "untouched", "touched":
             if state == "touched":
                 warm(g, SPARE)
-            for way, size in ways(g):
-                moved = (g.mem - small(g)) / GIB
-                rate[f"{way}, {state} [GiB/s]"] = moved / g.resize(size)
+            moved = (g.mem - small(g)) / GIB
+            rate |= {f"{what}, {state} [GiB/s]": moved / seconds
+                     for what, seconds in cycle(g)}
     return rate
 
 
@@ -98,8 +106,8 @@ def growth(setup, rival):
         with setup.guest(rival, mem) as g:
             pages = (g.mem - small(g)) / PAGE
             cost |= medians([
-                {f"{way}, {mem >> 10} GiB [ns a page]": g.resize(size) * 1e9 / pages
-                 for way, size in ways(g)} for _ in range(setup.rounds)])
+                {f"{what}, {mem >> 10} GiB [ns a page]": seconds * 1e9 / pages
+                 for what, seconds in cycle(g)} for _ in range(setup.rounds)])
     return cost
 
 
@@ -109,7 +117,6 @@ def spent(count, action):
     """By how much an action moves a counter."""
     before = count()
     action()
-    time.sleep(TAIL)
     return count() - before
 
 
@@ -118,7 +125,7 @@ def cost(setup, rival):
     with setup.guest(rival, setup.most, icount=True) as g:
         def executed(action):
             return spent(lambda: instructions(g), action)
-        idle = statistics.median(executed(lambda: None) for _ in range(3))
+        idle = statistics.median(executed(lambda: time.sleep(QUIET)) for _ in range(3))
         pages = (g.mem - small(g)) / PAGE
         return medians([
             {f"{way} [instructions a page]": (executed(lambda: g.resize(size)) - idle) / pages
@@ -129,18 +136,17 @@ def traffic(setup, rival):
     """Notifications, and discards on the host, for each GiB."""
     events = {NOTIFY: "notifications", DISCARD: "discards"}
 
-    def cycle(g):
+    def counted(g):
         figures = {}
         for way, size in ways(g):
             mark = g.mark()
             g.resize(size)
-            time.sleep(TAIL)
             count = Counter(event for _, event, _ in g.lines(mark))
             for event, what in events.items():
                 figures[f"{way}, {what} [a GiB]"] = count[event] * GIB / (g.mem - small(g))
         return figures
-    with setup.guest(rival, trace=list(events)) as g:
-        return medians([cycle(g) for _ in range(setup.rounds)])
+    with setup.guest(rival, trace=[DISCARD]) as g:
+        return medians([counted(g) for _ in range(setup.rounds)])
 
 
 # ---- memory: what comes back ----
@@ -173,7 +179,7 @@ def returned(setup, rival, backend):
         mem = setup.most if backend == "anon" else LEAST
         g = stack.enter_context(setup.guest(rival, mem, backend=backend))
         held, huge = warm(g, SPARE)
-        g.resize(small(g))
+        g.move(small(g))
         figures = {f"{backend} memory returned [%]":
                    100 * (held - g.ram_rss()) / (g.mem - small(g))}
         if backend == "anon" and huge:
@@ -197,7 +203,6 @@ def blocks(setup, rival):
         before = free_blocks(g)
         g.resize(small(g))
         g.resize(g.mem)
-        time.sleep(2 * TAIL)
         return {"free 2 MiB blocks, before [blocks]": before,
                 "free 2 MiB blocks, kept [%]": 100 * free_blocks(g) / before}
 
@@ -240,16 +245,16 @@ def fragmented(setup, rival):
         asked = g.mem * 3 // 8
         before = g.vmstat()
         try:
-            figures["shrink [s]"] = g.resize(g.mem - asked, GIVE_UP)
+            figures["shrink [s]"] = g.resize(g.mem - asked, GIVE_UP).guest
         except GuestError:
-            figures["shrink [s]"] = figures["grow [s]"] = None
+            figures |= dict.fromkeys(("shrink [s]", "grow [s]", "grow, host told [s]"))
         figures["reached [%]"] = 100 * (g.mem - g.size()) / asked
         now = g.vmstat()
         for what, name in (("scanned for compaction", "compact_migrate_scanned"),
                            ("migrated", "pgmigrate_success")):
             figures[f"{what} [pages]"] = now[name] - before[name]
         if figures["shrink [s]"]:
-            figures["grow [s]"] = g.resize(g.mem)
+            figures["grow [s]"], figures["grow, host told [s]"] = g.resize(g.mem)
         end(g, job)
     return figures
 
@@ -284,7 +289,7 @@ def migration(setup, rival):
 
 
 MEASURES = {
-    "speed": Measure("speed, pages zeroed when taken (init_on_alloc=1)",
+    "speed": Measure("speed, Debian's default (init_on_alloc=1)",
                      partial(speed, append=ZEROED)),
     "speed-unzeroed": Measure("speed, init_on_alloc=0", partial(speed, append=UNZEROED)),
     "cost": Measure("guest instructions, init_on_alloc=0", cost, once=True),

@@ -60,7 +60,7 @@ class Results:
         for rival, value in medians.items():
             better, worse = (value, base) if unit in MORE_IS_BETTER else (base, value)
             ratios[rival] = better / worse if (
-                worse and better and unit not in NO_RATIO) else None
+                (worse or 0) > 0 and (better or 0) > 0 and unit not in NO_RATIO) else None
         return Row(figure, unit, medians, ratios)
 
     def rows(self, measure):

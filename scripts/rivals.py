@@ -4,19 +4,22 @@
     with Rival("in-tree").guest(mem=2048, kernel="6.1") as g:
         seconds = g.resize(512 << 20)
 
-The clock is the host's: QEMU's trace says when it took the command, and when
-the guest's word arrived that it is done.  For a balloon that word is `actual`
-at the target, for virtio-mem the last request that QEMU answered.  So neither
-polling nor the monitor's own pace is in it.
+The clock is the host's: QEMU's trace says when it took the command, when the
+guest's word arrived that it is done, and when QEMU had read the last page that
+the guest has taken back.  For a balloon that word is `actual` at the target, for
+virtio-mem the last request that QEMU answered.  So neither polling nor the
+monitor's own pace is in it.
 """
 
 import re
 import sys
+import time
+from collections import namedtuple
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TOP / "tests" / "vm"))
-from guest import Guest                                 # noqa: E402
+from guest import NOTIFY, Guest, GuestError           # noqa: E402
 from machine import BACKENDS, MIB, mapped, script       # noqa: E402
 
 PAGE = 4096
@@ -25,6 +28,13 @@ VMEM = "/machine/peripheral/vmem0"
 LINE = re.compile(r"\d+@([\d.]+):(\w+) (.*)")
 REPORTING = "/sys/module/page_reporting/parameters/page_reporting"
 RESIZE_TIMEOUT = 300    # s
+QUIET = 0.5             # s without a line in the trace: the host has nothing to do
+READ = "virtqueue_flush"        # an element of a queue
+TAKEN_BACK = re.compile(r"n 1 vq (\w+)")        # NOTIFY of the queue of deflations
+
+# seconds until the guest is as large as it should be, and until the host has read
+# the last that the guest has to say of it
+Took = namedtuple("Took", "guest host")
 
 
 class Skip(Exception):
@@ -34,7 +44,7 @@ class Skip(Exception):
 class Seat(Guest):
     """A guest with a balloon, whose driver is loaded when it has booted."""
 
-    traced = ["qmp_enter_balloon", "virtio_balloon_set_config"]
+    traced = ["qmp_enter_balloon", "virtio_balloon_set_config", NOTIFY, READ]
 
     def __init__(self, load, mem, trace=(), extra=(), props=None, **options):
         super().__init__(mem=mem, trace=[*self.traced, *trace],
@@ -63,11 +73,18 @@ class Seat(Guest):
         """The trace line that says so: its event, and how its text begins."""
         return "virtio_balloon_set_config", f"actual: {(self.mem - size) // PAGE} "
 
-    def resize(self, size, timeout=RESIZE_TIMEOUT):
-        """Make the guest SIZE bytes large; returns the seconds that it took."""
-        mark = self.mark()
+    def move(self, size, timeout=RESIZE_TIMEOUT):
+        """Make the guest SIZE bytes large; the host may still read of it."""
         self.ask(size)
         self.wait(lambda: self.size() == size, f"size {size // MIB} MiB", timeout, poll=0.05)
+
+    def resize(self, size, timeout=RESIZE_TIMEOUT):
+        """The same, until the host is done with it too; returns what it Took."""
+        mark = self.mark()
+        self.move(size, timeout)
+        trace = self.log("trace")
+        self.wait(lambda: time.time() - trace.stat().st_mtime > QUIET,
+                  "the host to read the last", RESIZE_TIMEOUT, poll=0.05)
         return self.clock(mark, *self.done(size))
 
     def mark(self):
@@ -83,20 +100,28 @@ class Seat(Guest):
                     yield float(found[1]), found[2], found[3]
 
     def clock(self, mark, event, text):
-        """Seconds from the command to the last such line behind MARK."""
-        first = last = None
+        """What it Took from the command to the last such line behind MARK."""
+        began = done = queue = None
+        read = 0
         for when, what, rest in self.lines(mark):
-            if first is None and what.startswith("qmp_enter_"):
-                first = when
-            if what == event and rest.startswith(text):
-                last = when
-        return last - first
+            if began is None and what.startswith("qmp_enter_"):
+                began = when
+            elif what == event and rest.startswith(text):
+                done = when
+            elif what == NOTIFY and (found := TAKEN_BACK.search(rest)):
+                queue = f"vq {found[1]} "
+            elif what == READ and queue and rest.startswith(queue):
+                read = when
+        if began is None or done is None:
+            raise GuestError(f"{self.log('trace')} has no "
+                             f"{'command' if began is None else f'{event} {text}'}")
+        return Took(done - began, max(done, read) - began)
 
 
 class VmemSeat(Seat):
     """The same guest, but that most of its memory is virtio-mem's."""
 
-    traced = ["qmp_enter_qom_set", "virtio_mem_send_response"]
+    traced = ["qmp_enter_qom_set", "virtio_mem_send_response", NOTIFY]
 
     def __init__(self, load, mem, append="", extra=(), backend="anon", **options):
         more = mem * MIB - BASE

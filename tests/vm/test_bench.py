@@ -11,8 +11,11 @@ from machine import TOP
 
 sys.path.insert(0, str(TOP / "scripts"))
 import bars             # noqa: E402
+import bench as program  # noqa: E402
 import results          # noqa: E402
-from measures import MEASURES   # noqa: E402
+import rivals           # noqa: E402
+from guest import GuestError                    # noqa: E402
+from measures import MEASURES, Measure, Setup   # noqa: E402
 
 ABOUT = [("machine", "a <test> & no other"), ("runs", "medians of 3")]
 
@@ -68,6 +71,59 @@ def test_bench_tables(ctx):
     picture = xml.dom.minidom.parseString(bars.svg(made, MEASURES, ABOUT))
     assert any("40x" in "".join(node.data for node in text.childNodes)
                for text in picture.getElementsByTagName("text"))
+
+
+@kernels("6.1")
+@timeout(60)
+def test_bench_clock(ctx):
+    """the host may be told behind the guest's word; other queues do not count"""
+    seat = rivals.Seat("true", 1024, log_dir=ctx.log_dir)
+
+    def took(*lines):
+        seat.log("trace").write_text("".join(f"7@{line}\n" for line in lines))
+        return tuple(round(seconds, 3) for seconds in seat.clock(0, *seat.done(512 << 20)))
+    asked, there = "10.0:qmp_enter_balloon {}", "10.5:virtio_balloon_set_config actual: 131072 old"
+    told = ("10.2:virtio_queue_notify vdev 0xa n 1 vq 0xb", "10.8:virtqueue_flush vq 0xb count 1",
+            "10.9:virtqueue_flush vq 0xc count 1")
+    assert took(asked, there) == (0.5, 0.5)
+    assert took(asked, told[0], there, *told[1:]) == (0.5, 0.8)
+    assert took(asked, *told, "10.95" + there[4:]) == (0.95, 0.95)
+    for lines in (asked, *told), (there, *told):
+        try:
+            took(*lines)
+        except GuestError as error:
+            ctx.log(error)
+        else:
+            raise AssertionError("time was read from a trace without it")
+
+
+@kernels("6.1")
+@timeout(60)
+def test_bench_survives(ctx):
+    """one failed run is a note, and what was measured before ^C is kept"""
+    def measure(_, rival):
+        if rival.name == "wrong":
+            raise ValueError
+        if len(made.runs.get("speed", {}).get("grow [GiB/s]", {}).get("right", ())) == 2:
+            raise KeyboardInterrupt
+        return {"grow [GiB/s]": 1}
+    drivers = [rivals.Rival(name, "true") for name in ("right", "wrong")]
+    order = [rival.name for _, _, rival in program.planned(["speed"], 2, drivers)]
+    assert order == ["right", "wrong", "wrong", "right"], order
+    setup, made = Setup("6.1", 1024, 3, True, ctx.log_dir), results.Results(order[:2])
+    setup.logs.mkdir()
+    known, MEASURES["speed"] = MEASURES["speed"], Measure("speed", measure)
+    try:
+        program.run(setup, ["speed"], drivers, made, ABOUT)
+    except KeyboardInterrupt:
+        program.publish(ctx.log_dir, made, ABOUT)
+    else:
+        raise AssertionError("^C was taken for a failed run")
+    finally:
+        MEASURES["speed"] = known
+    kept = json.loads((ctx.log_dir / "bench.json").read_text())
+    assert kept["measures"]["speed"]["grow [GiB/s]"]["runs"] == {"right": [1, 1]}, kept
+    assert "ValueError" in kept["notes"]["speed"]["wrong"], kept
 
 
 @kernels("6.1")
