@@ -109,6 +109,16 @@ def offline(g):
     return sum(frames[0] for frames in memory_blocks(g).values())
 
 
+def backed(frames, runs):
+    """How much of these runs the host held at the time of ram_backed()."""
+    return sum(sum(frames[first:first + count]) for first, count in runs) * PAGE
+
+
+def marked(g):
+    """The runs of page frames that are marked offline: (first, count)."""
+    return [tuple(map(int, line.split())) for line in g.sh("pages").splitlines()]
+
+
 def most_ballooned(g):
     """The memory blocks that hold blocks of the balloon, the emptiest else first."""
     found = memory_blocks(g).items()
