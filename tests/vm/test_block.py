@@ -181,14 +181,15 @@ def test_block_memfd(ctx):
 @kernels("6.1")
 def test_block_thp(ctx):
     """Ranges leave huge pages whole: the host's, and the guest's free ones."""
-    with boot(ctx, 512, props=REPORTING) as g:
+    # of a smaller guest the blocks that a shell and slab break up were over 2 %
+    with boot(ctx, 1024, props=REPORTING) as g:
         g.insmod("engine=range")
         (_, before), (blocks, _) = warm(g, 24 * MIB), free_blocks(g)
-        if before < 256 * MIB:
+        if before < 512 * MIB:
             ctx.skip("the host gives no huge pages")
         parts = {}
         for engine in "range", "pfn":
-            part = returned(g, 250 * MIB)
+            part = returned(g, 500 * MIB)
             assert part >= RETURNED, (engine, part)
             parts[engine] = warm(g, 24 * MIB)[1] / before
             whole, cached = free_blocks(g)
