@@ -30,14 +30,19 @@ def noise(g):
     return g.mem // 32 if g.kernel == "debug" else 4 * MIB
 
 
-def free(g):
-    """Free memory, that on the allocator's per-CPU lists included.
+def cached(g):
+    """Free memory on the allocator's per-CPU lists.
 
     Up to 60 MB of freed pages stay there, whichever driver freed them, and
     MemFree counts none of them.
     """
-    cached = re.findall(r"^\s+count:\s+(\d+)", g.read("/proc/zoneinfo"), re.M)
-    return g.meminfo()["MemFree"] + sum(map(int, cached)) * PAGE
+    counts = re.findall(r"^\s+count:\s+(\d+)", g.read("/proc/zoneinfo"), re.M)
+    return sum(map(int, counts)) * PAGE
+
+
+def free(g):
+    """Free memory, that on the allocator's per-CPU lists included."""
+    return cached(g) + g.meminfo()["MemFree"]
 
 
 def instructions(g):

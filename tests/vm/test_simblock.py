@@ -4,13 +4,14 @@
 import time
 
 from case import kernels, slow
-from gauge import (free, go_offline, held, in_blocks, memory_blocks, most_ballooned,
+from gauge import (cached, free, go_offline, held, in_blocks, memory_blocks, most_ballooned,
                    offline, state, wait_state)
 from guest import MIB
 from simhost import (BLOCK, DEFLATE, INFLATE, MUST_TELL_HOST, PAGE, PAGE_POISON, RANGES,
                      REPORTING, STATS_VQ)
 from test_simhost import (BOUND, IN_FLIGHT, SOME, all_back, bogus, move, rmmod,
                           simulated)
+from test_stats import SLACK, own
 
 WITH_RANGES = {STATS_VQ, REPORTING}
 TOLD = {STATS_VQ, MUST_TELL_HOST}
@@ -131,6 +132,33 @@ def test_sim_block_chains(ctx):
                 wanted = {(2, True): SOME // A_BLOCK} if more else \
                     {(1, False): 2 * SOME // A_BLOCK}
                 assert shapes[queue] == wanted, shapes
+
+
+def test_sim_stats_moving(ctx):
+    """Statistics are true while the guest changes its size, which takes a while."""
+    with simulated(ctx, mem=768, features=TOLD) as (sim, g):
+        full, size = own(g)["total-memory"], 4 * SOME
+        sim.late(0.4, INFLATE, DEFLATE)
+        for pages in size, 0:
+            middle = set()
+            sim.set_target(pages)
+            while not sim.moved(pages):
+                looks = [own(g)]
+                lists = cached(g)
+                told = sim.stats()
+                lists = max(lists, cached(g))
+                looks.append(own(g))
+                low, high = sorted(look["total-memory"] for look in looks)
+                assert low <= told["total"] <= high, (low, told["total"], high)
+                # free memory comes and goes by way of the per-CPU lists
+                low, high = sorted(look["free-memory"] for look in looks)
+                assert low - lists - SLACK <= told["free"] <= high + lists + SLACK, \
+                    (low, told["free"], high, lists)
+                if full - size * PAGE < told["total"] < full:
+                    middle.add(told["total"])
+            ctx.log(f"to {pages}: {len(middle)} totals on the way")
+            assert len(middle) >= 2, middle
+        all_back(g)
 
 
 @kernels("6.1", "7.x")
