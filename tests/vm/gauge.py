@@ -30,14 +30,19 @@ def noise(g):
     return g.mem // 32 if g.kernel == "debug" else 4 * MIB
 
 
-def free(g):
-    """Free memory, that on the allocator's per-CPU lists included.
+def cached(g):
+    """Free memory on the allocator's per-CPU lists.
 
     Up to 60 MB of freed pages stay there, whichever driver freed them, and
     MemFree counts none of them.
     """
-    cached = re.findall(r"^\s+count:\s+(\d+)", g.read("/proc/zoneinfo"), re.M)
-    return g.meminfo()["MemFree"] + sum(map(int, cached)) * PAGE
+    counts = re.findall(r"^\s+count:\s+(\d+)", g.read("/proc/zoneinfo"), re.M)
+    return sum(map(int, counts)) * PAGE
+
+
+def free(g):
+    """Free memory, that on the allocator's per-CPU lists included."""
+    return cached(g) + g.meminfo()["MemFree"]
 
 
 def instructions(g):
@@ -107,6 +112,16 @@ def memory_blocks(g):
 def offline(g):
     """Memory that is marked offline: what balloons hold, for dumps to skip."""
     return sum(frames[0] for frames in memory_blocks(g).values())
+
+
+def backed(frames, runs):
+    """How much of these runs the host held at the time of ram_backed()."""
+    return sum(sum(frames[first:first + count]) for first, count in runs) * PAGE
+
+
+def marked(g):
+    """The runs of page frames that are marked offline: (first, count)."""
+    return [tuple(map(int, line.split())) for line in g.sh("pages").splitlines()]
 
 
 def most_ballooned(g):

@@ -26,7 +26,7 @@ import time
 
 import loglint
 from channel import Agent, Closed, Qmp
-from machine import MIB, accelerator, bus_of, mapped, qemu_command
+from machine import MIB, accelerator, backed, bus_of, mapped, qemu_command
 
 BALLOON = "/machine/peripheral/balloon0"
 NOTIFY = "virtio_queue_notify"      # a trace event of QEMU's
@@ -473,6 +473,11 @@ class Guest:
     def ram_rss(self):
         """Bytes of the guest's RAM that the host really holds for it."""
         return sum(map(self._ram, ("Rss", "Shared_Hugetlb", "Private_Hugetlb")))
+
+    def ram_backed(self):
+        """For each page frame 1, if the host holds it, or 0. (Below 2 GiB only, where
+        a guest's addresses are those of its RAM.)"""
+        return backed(self.process.pid, self._ram_start, self.mem)
 
     def ram_anon_huge(self):
         """Bytes of it in transparent huge pages."""

@@ -2,6 +2,7 @@
 """What a guest is made of: its kernel, QEMU's command line, and its memory as
 the host's kernel sees it."""
 
+import array
 import functools
 import os
 import pathlib
@@ -122,3 +123,13 @@ def mapped(pid, start, size, field):
             elif inside and line.startswith(field + ":"):
                 total += int(line.split()[1]) * 1024
     return total
+
+
+def backed(pid, start, size):
+    """For each page of a range 1, if the process has it in memory or swap, or 0."""
+    page = os.sysconf("SC_PAGESIZE")
+    entries = array.array("Q")
+    with open(f"/proc/{pid}/pagemap", "rb") as pagemap:
+        pagemap.seek(start // page * entries.itemsize)
+        entries.frombytes(pagemap.read(size // page * entries.itemsize))
+    return bytes(entry >> 62 != 0 for entry in entries)

@@ -5,6 +5,8 @@
  *	pages SIZE		for each SIZE MiB of physical memory that is there:
  *				its number, and how many frames are marked offline,
  *				free, or anything else
+ *	pages		the runs of frames that are marked offline: the first's
+ *			number, and how many
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -22,6 +24,29 @@
 
 static uint64_t flags[CHUNK];
 
+static int print_offline(int fd)
+{
+	long frame = 0, first = -1;
+	ssize_t got;
+
+	do {
+		got = read(fd, flags, sizeof(flags)) / (ssize_t)sizeof(*flags);
+		for (ssize_t i = 0; i < got; i++, frame++) {
+			if (flags[i] >> OFFLINE & 1) {
+				if (first < 0)
+					first = frame;
+				continue;
+			}
+			if (first >= 0)
+				printf("%ld %ld\n", first, frame - first);
+			first = -1;
+		}
+	} while (got > 0);
+	if (first >= 0)
+		printf("%ld %ld\n", first, frame - first);
+	return got < 0;
+}
+
 int main(int argc, char **argv)
 {
 	long per = argc == 2 ? atol(argv[1]) * FRAMES_A_MIB : 0;
@@ -29,10 +54,12 @@ int main(int argc, char **argv)
 	int fd = open("/proc/kpageflags", O_RDONLY);
 	ssize_t got;
 
-	if (per <= 0 || fd < 0) {
-		fprintf(stderr, "usage: pages SIZE\n");
+	if ((argc > 1 && per <= 0) || fd < 0) {
+		fprintf(stderr, "usage: pages [SIZE]\n");
 		return 2;
 	}
+	if (argc == 1)
+		return print_offline(fd);
 	do {
 		got = read(fd, flags, sizeof(flags)) / (ssize_t)sizeof(*flags);
 		for (ssize_t i = 0; i < got; i++) {

@@ -7,9 +7,10 @@ import time
 
 from books import Books
 from case import kernels
-from gauge import (BLOCK, PAGE, balloon, boot, close, counters, end, free, free_blocks,
-                   go_offline, held, in_blocks, memhog, memory_blocks, most_ballooned,
-                   move, noise, offline, said, state, wait_free, wait_state, warm)
+from gauge import (BLOCK, PAGE, backed, balloon, boot, close, counters, end, free,
+                   free_blocks, go_offline, held, in_blocks, marked, memhog,
+                   memory_blocks, most_ballooned, move, noise, offline, said, state,
+                   wait_free, wait_state, warm)
 from guest import MIB, NOTIFY
 
 REPORTING = {"free-page-reporting": "on"}
@@ -110,14 +111,23 @@ def test_block_engine_none(ctx):
 # ---- what the host has of it ----
 
 def returned(g, inside=150 * MIB):
-    """The part of a balloon that the host gets back, of memory that it held."""
-    before, _ = warm(g, 24 * MIB)
+    """The part of a balloon that the host gets back, of what it held of that memory.
+
+    Its pages are looked up one by one: what free page reporting gives back beside
+    the balloon, and what the guest never used, is no matter.
+    """
+    warm(g, 24 * MIB)
+    frames = g.ram_backed()
     g.set_balloon(g.mem - inside)
     g.wait_actual(g.mem - inside)
-    part = (before - g.ram_rss()) / inside
+    runs = marked(g)
+    assert sum(count for _, count in runs) * PAGE == inside, runs
+    before, after = backed(frames, runs), backed(g.ram_backed(), runs)
+    # the rest was spared by warm(), or reported since
+    assert before > inside // 2, f"only {before // MIB} MiB was the host's to lose"
     g.set_balloon(g.mem)
     g.wait_actual(g.mem)
-    return part
+    return 1 - after / before
 
 
 @contextlib.contextmanager
@@ -171,14 +181,15 @@ def test_block_memfd(ctx):
 @kernels("6.1")
 def test_block_thp(ctx):
     """Ranges leave huge pages whole: the host's, and the guest's free ones."""
-    with boot(ctx, 512, props=REPORTING) as g:
+    # of a smaller guest the blocks that a shell and slab break up were over 2 %
+    with boot(ctx, 1024, props=REPORTING) as g:
         g.insmod("engine=range")
         (_, before), (blocks, _) = warm(g, 24 * MIB), free_blocks(g)
-        if before < 256 * MIB:
+        if before < 512 * MIB:
             ctx.skip("the host gives no huge pages")
         parts = {}
         for engine in "range", "pfn":
-            part = returned(g, 250 * MIB)
+            part = returned(g, 500 * MIB)
             assert part >= RETURNED, (engine, part)
             parts[engine] = warm(g, 24 * MIB)[1] / before
             whole, cached = free_blocks(g)
@@ -216,7 +227,8 @@ def test_block_offline(ctx):
             g.wait(lambda: held(g) == g.mem - size, "the balloon's size")
             g.wait_actual(size)
             wait_state(g, "idle")
-            assert number not in memory_blocks(g)
+            # (7.x shows what is offline too, as neither)
+            assert memory_blocks(g).get(number, (0, 0, 0))[:2] == (0, 0)
             assert offline(g) == held(g), (offline(g), held(g))
             assert g.meminfo()["MemTotal"] == total - len(gone) * block - held(g)
             assert g.ram_rss() <= size

@@ -4,13 +4,14 @@
 import time
 
 from case import kernels, slow
-from gauge import (free, go_offline, held, in_blocks, memory_blocks, most_ballooned,
-                   offline, state, wait_state)
+from gauge import (cached, free, go_offline, held, in_blocks, memory_blocks,
+                   most_ballooned, offline, state, wait_state)
 from guest import MIB
 from simhost import (BLOCK, DEFLATE, DEFLATE_ON_OOM, INFLATE, MUST_TELL_HOST, PAGE,
                      PAGE_POISON, RANGES, REPORTING, STATS_VQ)
 from test_simhost import (BOUND, IN_FLIGHT, SOME, all_back, bogus, move, rmmod,
                           simulated, starve)
+from test_stats import SLACK, own
 
 WITH_RANGES = {STATS_VQ, REPORTING}
 TOLD = {STATS_VQ, MUST_TELL_HOST}
@@ -152,6 +153,33 @@ def test_sim_silent_reports(ctx):
         assert starve(g, free(g) + 60 * MIB) == 0
         sim.release(RANGES)
         move(sim, SOME)
+
+
+def test_sim_stats_moving(ctx):
+    """Statistics are true while the guest changes its size, which takes a while."""
+    with simulated(ctx, mem=768, features=TOLD) as (sim, g):
+        full, size = own(g)["total-memory"], 4 * SOME
+        sim.late(0.4, INFLATE, DEFLATE)
+        for pages in size, 0:
+            middle = set()
+            sim.set_target(pages)
+            while not sim.moved(pages):
+                looks = [own(g)]
+                lists = cached(g)
+                told = sim.stats()
+                lists = max(lists, cached(g))
+                looks.append(own(g))
+                low, high = sorted(look["total-memory"] for look in looks)
+                assert low <= told["total"] <= high, (low, told["total"], high)
+                # free memory comes and goes by way of the per-CPU lists
+                low, high = sorted(look["free-memory"] for look in looks)
+                assert low - lists - SLACK <= told["free"] <= high + lists + SLACK, \
+                    (low, told["free"], high, lists)
+                if full - size * PAGE < told["total"] < full:
+                    middle.add(told["total"])
+            ctx.log(f"to {pages}: {len(middle)} totals on the way")
+            assert len(middle) >= 2, middle
+        all_back(g)
 
 
 @kernels("6.1", "7.x")

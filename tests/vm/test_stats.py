@@ -91,34 +91,6 @@ def test_stats_ten(ctx):
         assert TAGS_7_2 <= compare(g, TAGS_10_0 & known).keys()
 
 
-def bracket(g, name, low, told, high):
-    low, high = sorted((low[name], high[name]))
-    assert low - SLACK <= told["stat-" + name] <= high + SLACK, (name, low, told, high)
-
-
-def test_stats_resizing(ctx):
-    """The answers keep coming, and are true, while the guest changes its size."""
-    # single pages, or it would have its size before the next question
-    with boot(ctx, 1536, append="fragment=1300M") as g:
-        g.insmod()
-        g.stats(1)
-        samples, small, rounds = 0, True, 0
-        while samples < 6 and rounds < 40:
-            rounds += 1
-            size = g.mem - 800 * MIB if small else g.mem
-            g.set_balloon(size)
-            while g.actual() != size:
-                before = own(g)
-                told = g.poll_stats(fresh=True, timeout=LATE)
-                after = own(g)
-                if g.actual() != size:
-                    samples += 1
-                    for name in ("total-memory", "free-memory"):
-                        bracket(g, name, before, told, after)
-            small = not small
-        assert samples >= 6, f"{samples} samples in {rounds} rounds"
-
-
 @kernels("6.1", "7.x", "debug")
 def test_stats_short(ctx):
     """The answers keep coming while memory is short and the host wants more."""
