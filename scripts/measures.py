@@ -26,6 +26,7 @@ SPARE = 16 * MIB        # what warm() leaves available
 DISCARD = "ram_block_discard_range"
 HUGEPAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
 UNZEROED, ZEROED = "init_on_alloc=0", "init_on_alloc=1"
+NETWORK = 128 * MIB     # a second: 1 Gbit/s, for a migration
 GIVE_UP = 120           # s; for a fragmented guest, which may never get there
 
 # what: one line for a person; take(setup, rival): its figures; once: it makes
@@ -268,7 +269,7 @@ def sent(setup, rival, hint):
         options["accel"] = "tcg,thread=single"
     with setup.guest(rival, **options) as g:
         warm(g, SPARE)
-        g.qmp("migrate-set-parameters", max_bandwidth=16 * GIB)
+        g.qmp("migrate-set-parameters", max_bandwidth=NETWORK)
         g.qmp("migrate", uri="exec:cat >/dev/null")
 
         def state():
