@@ -93,7 +93,8 @@ static void vb_block_account(struct vb_store *store, struct page *page,
 
 /*
  * The first block of the balloon, or the first in a range: its first page bears
- * the store's mark.  The lists of large balloons are too long to search.
+ * the list's mark, as single pages bear the core's.  The lists of large balloons
+ * are too long to search.
  */
 static struct page *vb_block_first(struct vb_store *store,
 				   const struct vb_range *range)
@@ -110,7 +111,7 @@ static struct page *vb_block_first(struct vb_store *store,
 	     pfn += VB_BLOCK_PAGES) {
 		page = pfn_to_online_page(pfn);
 		if (page && PageOffline(page) &&
-		    page_private(page) == (unsigned long)store)
+		    page_private(page) == (unsigned long)&store->blocks)
 			return page;
 	}
 	return NULL;
@@ -203,7 +204,7 @@ void vb_block_commit(struct vb_store *store, struct vb_batch *batch)
 	spin_lock(&store->lock);
 	for (i = 0; i < batch->nr; i++) {
 		page = pfn_to_page(batch->pfn[i]);
-		set_page_private(page, (unsigned long)store);
+		set_page_private(page, (unsigned long)&store->blocks);
 		list_add(&page->lru, &store->blocks);
 	}
 	WRITE_ONCE(store->nr_blocks, store->nr_blocks + batch->nr);
