@@ -29,7 +29,7 @@ FIXTURE_TEARDOWN(balloon)
 
 static const char *path_of(const char *device, const char *attribute)
 {
-	static char path[512];
+	static char path[640];
 
 	snprintf(path, sizeof(path), DRIVER "/%s/balloon/%s", device, attribute);
 	return path;
