@@ -33,8 +33,9 @@
 /* Blocks to a notification. */
 #define VB_HINT_KICK		8U
 /*
- * While the host has something to read, look after it this often: QEMU answers
- * from a thread of its own, and was seen to stop without a last interrupt.
+ * While the host reads, look after it at each tick, for the migration goes on:
+ * QEMU answers from a thread of its own, and was seen to stop without a last
+ * interrupt.  Once it has not for a while, this often.
  */
 #define VB_HINT_LOOK		(HZ / 10)
 /* Before the balloon's own pages: these cost nothing. */
@@ -395,7 +396,9 @@ static void vb_hint_work(struct work_struct *work)
 	if (!rc)
 		queue_delayed_work(hint->wq, &hint->work, 0);
 	else if (rc == -EBUSY || READ_ONCE(hint->inflight))
-		queue_delayed_work(hint->wq, &hint->work, VB_HINT_LOOK);
+		queue_delayed_work(hint->wq, &hint->work,
+				   time_before(jiffies, hint->progress + HZ) ?
+				   1 : VB_HINT_LOOK);
 }
 
 /* Nothing is told, nothing is asked. */
