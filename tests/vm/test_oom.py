@@ -31,8 +31,10 @@ def test_oom_deflates(ctx):
         given = counters(g)["oom_pages"] * 4096
         left = TAKEN - given
         ctx.log(f"{given / MIB:.1f} MiB given, {held(g) / MIB:.1f} left")
-        # not much more than the job needed: each call gives 4 MiB
-        assert MORE // 2 <= given <= MORE + 32 * MIB + noise(g), given
+        # not much more than the job needed: each call gives 4 MiB; but blocks of 2 MiB
+        # linger on the per-CPU lists, where no smaller page is taken from them (seen:
+        # 16 MiB beyond the job on 6.1 and 7.x, 44 on 6.12)
+        assert MORE // 2 <= given <= MORE + 56 * MIB + noise(g), given
         assert g.meminfo()["MemTotal"] == total
         assert held(g) == left, (held(g), left)
         g.wait_actual(g.mem - left)
