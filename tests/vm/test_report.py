@@ -4,7 +4,7 @@
 import random
 import time
 
-from case import debug_only, not_debug, timeout
+from case import debug_only, kernels, not_debug, timeout
 from gauge import (BLOCK_ORDER, PAGE, boot, cached, close, counters, end, free, held,
                    memhog, move, noise, warm)
 from guest import MIB
@@ -93,6 +93,7 @@ def rounds(ctx, driver):
         return max(rss)
 
 
+@kernels("6.1", "7.x", "debug")
 @timeout(400)
 def test_report_rounds(ctx):
     """What is freed is the host's; not later or less than with the in-tree driver."""
