@@ -34,9 +34,9 @@
 #define VB_BATCH_PFNS		2048U
 /* The same in guest pages: most single pages in a batch. */
 #define VB_BATCH_SINGLES	(VB_BATCH_PFNS / VB_PFNS_PER_PAGE)
-/* Most blocks in a batch of ranges: 32 MiB. */
-#define VB_BATCH_BLOCKS		16U
-/* Batches: 128 MiB on their way into the balloon at the most. */
+/* Most blocks in a batch of ranges: 64 MiB. */
+#define VB_BATCH_BLOCKS		32U
+/* Batches: 256 MiB on their way into the balloon at the most. */
 #define VB_NR_BATCHES		4U
 /* Most elements before the host on one queue: 128 MiB of blocks. */
 #define VB_INFLIGHT		64U
