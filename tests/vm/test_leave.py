@@ -14,9 +14,10 @@ from machine import boot_files
 
 BOUND = 20              # s; seconds would do, on an idle machine
 TAKEN = 320 * MIB       # in the balloon
-# Half of it in single pages, or no move would take long enough to be caught.
-FRAGMENTED = "fragment=512M"
-TRIES = 5
+# Half of it in single pages, or no move would take long enough to be caught; and no
+# kcompactd that mends that from one phase to the next.
+FRAGMENTED = "fragment=512M sysctl.vm.compaction_proactiveness=0"
+TRIES = 10
 DRIVERS = "/sys/bus/virtio/drivers"
 
 
@@ -43,11 +44,14 @@ class Subject:
 
     def middle(self, start, end):
         g = self.g
+
+        def left():
+            now = held(g)
+            return now != g.mem - start and ("arrived" if now == g.mem - end else "moving")
         for _ in range(TRIES):
             move(g, start)
             g.set_balloon(end)
-            g.wait(lambda: held(g) != g.mem - start, "the first pages to move", poll=0)
-            if held(g) != g.mem - end:
+            if g.wait(left, "the first pages to move", poll=0) == "moving":
                 return
         raise AssertionError("too late: it has arrived")
 
