@@ -6,14 +6,14 @@
  * A free page may be in use a moment later.  So free memory is taken, in the
  * largest blocks, told to the host, and kept until the host is done, or the
  * guest needs it.  The host numbers its questions ("commands"), and so does
- * the answer: the number, then blocks, then STOP when there are no more.
+ * the answer: the number, then blocks, then STOP when there are no more.  What
+ * the host has read is in kept.c.
  *
  * A block that the host has not read is nobody's: some hosts throw away its
  * contents when they do.  So few are before the host at a time, and only what
  * it has read goes back to the guest before the device is reset.
  */
 #include <linux/mm.h>
-#include <linux/oom.h>
 #include <linux/swap.h>
 #include <linux/vmstat.h>
 
@@ -38,21 +38,6 @@
  * interrupt.  Once it has not for a while, this often.
  */
 #define VB_HINT_LOOK		(HZ / 10)
-/* Before the balloon's own pages: these cost nothing. */
-#define VB_HINT_OOM_PRIORITY	(VB_OOM_PRIORITY + 1)
-
-static unsigned long vb_hint_pages(struct page *page)
-{
-	return 1UL << page_private(page);
-}
-
-static void vb_hint_free(struct page *page)
-{
-	unsigned int order = page_private(page);
-
-	set_page_private(page, 0);
-	__free_pages(page, order);
-}
 
 static void vb_hint_kick(struct vb_device *vb)
 {
@@ -86,8 +71,15 @@ void vb_hint_config_changed(struct vb_device *vb)
 	vb_hint_kick(vb);
 }
 
-/* Take back what the host has read; a block may go back to the guest now. */
-static void vb_hint_collect(struct vb_device *vb)
+/**
+ * vb_hint_collect() - take back what the host has read
+ * @vb: the device
+ *
+ * From now on it may go back to the guest.
+ *
+ * Context: Process context.
+ */
+void vb_hint_collect(struct vb_device *vb)
 {
 	struct vb_hint *hint = &vb->hint;
 	unsigned long pages = 0;
@@ -104,67 +96,11 @@ static void vb_hint_collect(struct vb_device *vb)
 		page = token;
 		hint->inflight--;
 		hint->inflight_pages -= vb_hint_pages(page);
-		list_add_tail(&page->lru, &hint->kept);
+		vb_kept_put(hint, page, &hint->kept);
 		pages += vb_hint_pages(page);
 	}
-	hint->kept_pages += pages;
 	spin_unlock(&hint->lock);
 	vb_count(vb, VB_HINTED, pages);
-}
-
-static struct page *vb_hint_pop(struct vb_hint *hint, struct list_head *list)
-{
-	struct page *page;
-
-	lockdep_assert_held(&hint->lock);
-
-	page = list_first_entry_or_null(list, struct page, lru);
-	if (!page)
-		return NULL;
-	list_del(&page->lru);
-	hint->kept_pages -= vb_hint_pages(page);
-	return page;
-}
-
-/* Give back at least @nr pages, or all that the host has read. */
-static unsigned long vb_hint_give(struct vb_device *vb, unsigned long nr)
-{
-	struct vb_hint *hint = &vb->hint;
-	unsigned long given = 0;
-	struct page *page;
-
-	while (given < nr) {
-		spin_lock(&hint->lock);
-		page = vb_hint_pop(hint, &hint->kept);
-		if (!page)
-			page = vb_hint_pop(hint, &hint->again);
-		spin_unlock(&hint->lock);
-		if (!page)
-			break;
-		given += vb_hint_pages(page);
-		vb_hint_free(page);
-	}
-	return given;
-}
-
-/* The guest needs its memory: this command gets no more of it. */
-static unsigned long vb_hint_strain(struct vb_device *vb, unsigned long nr)
-{
-	WRITE_ONCE(vb->hint.strained, true);
-	vb_hint_collect(vb);
-	return vb_hint_give(vb, nr);
-}
-
-/**
- * vb_hint_kept() - memory that is as good as available
- * @vb: the device
- *
- * Context: Any.
- * Return: guest pages that vb_hint_yield() can give.
- */
-unsigned long vb_hint_kept(struct vb_device *vb)
-{
-	return READ_ONCE(vb->hint.kept_pages);
 }
 
 /**
@@ -172,11 +108,11 @@ unsigned long vb_hint_kept(struct vb_device *vb)
  * @vb: the device
  *
  * Context: Any.
- * Return: guest pages: vb_hint_kept(), and what the host has yet to read.
+ * Return: guest pages: vb_kept_pages(), and what the host has yet to read.
  */
 unsigned long vb_hint_held(struct vb_device *vb)
 {
-	return vb_hint_kept(vb) + READ_ONCE(vb->hint.inflight_pages);
+	return vb_kept_pages(vb) + READ_ONCE(vb->hint.inflight_pages);
 }
 
 /**
@@ -192,48 +128,6 @@ bool vb_hint_silent(struct vb_device *vb)
 
 	return (READ_ONCE(hint->inflight) || READ_ONCE(hint->cmd_posted)) &&
 	       time_after(jiffies, READ_ONCE(hint->progress) + VB_SILENT_AFTER);
-}
-
-/**
- * vb_hint_yield() - make room for the balloon
- * @vb: the device
- * @nr: guest pages that are needed
- *
- * What the host wants for good comes before what it wants to leave out.
- *
- * Context: Process context.
- */
-void vb_hint_yield(struct vb_device *vb, unsigned long nr)
-{
-	if (vb_hint_kept(vb))
-		vb_hint_strain(vb, nr);
-}
-
-static unsigned long vb_hint_count_objects(struct shrinker *shrinker,
-					   struct shrink_control *control)
-{
-	struct vb_device *vb = vb_shrinker_data(shrinker);
-
-	return READ_ONCE(vb->hint.kept_pages) ?: SHRINK_EMPTY;
-}
-
-static unsigned long vb_hint_scan_objects(struct shrinker *shrinker,
-					  struct shrink_control *control)
-{
-	unsigned long given;
-
-	given = vb_hint_strain(vb_shrinker_data(shrinker), control->nr_to_scan);
-	return given ?: SHRINK_STOP;
-}
-
-static int vb_hint_oom(struct notifier_block *nb, unsigned long unused,
-		       void *parm)
-{
-	struct vb_device *vb = container_of(nb, struct vb_device, hint.oom_nb);
-	unsigned long *freed = parm;
-
-	*freed += vb_hint_strain(vb, ULONG_MAX);
-	return NOTIFY_OK;
 }
 
 /* Is there memory that nobody will miss, and not merely reclaimable? */
@@ -316,7 +210,7 @@ static int vb_hint_block(struct vb_device *vb)
 	if (READ_ONCE(hint->inflight) >= VB_HINT_INFLIGHT)
 		return -EBUSY;
 	spin_lock(&hint->lock);
-	page = vb_hint_pop(hint, &hint->again);
+	page = vb_kept_get(hint, &hint->again);
 	spin_unlock(&hint->lock);
 	if (!page && !READ_ONCE(hint->strained))
 		page = vb_hint_take(vb);
@@ -329,8 +223,7 @@ static int vb_hint_block(struct vb_device *vb)
 	if (vb_queue_hint_block(vb, page_address(page),
 				PAGE_SIZE << page_private(page), page)) {
 		/* The ring is full, or broken. */
-		hint->kept_pages += vb_hint_pages(page);
-		list_add(&page->lru, &hint->again);
+		vb_kept_put(hint, page, &hint->again);
 		rc = -EBUSY;
 	} else {
 		vb_hint_turn(hint);
@@ -354,7 +247,7 @@ static int vb_hint_step(struct vb_device *vb)
 	}
 	goal = hint->wanted;
 	if (goal == VIRTIO_BALLOON_CMD_ID_DONE) {
-		vb_hint_give(vb, ULONG_MAX);
+		vb_kept_give(vb, ULONG_MAX);
 		goal = VIRTIO_BALLOON_CMD_ID_STOP;
 	}
 	if (goal == VIRTIO_BALLOON_CMD_ID_STOP)
@@ -421,24 +314,10 @@ static void vb_hint_reset(struct vb_hint *hint)
  */
 int vb_hint_start(struct vb_device *vb)
 {
-	struct vb_hint *hint = &vb->hint;
-	int rc;
-
-	if (!hint->wq)
+	if (!vb->hint.wq)
 		return 0;
-	vb_hint_reset(hint);
-	hint->shrinker = vb_shrinker_new("vballoon-hint", vb_hint_count_objects,
-					 vb_hint_scan_objects, vb);
-	if (!hint->shrinker)
-		return -ENOMEM;
-	hint->oom_nb.notifier_call = vb_hint_oom;
-	hint->oom_nb.priority = VB_HINT_OOM_PRIORITY;
-	rc = register_oom_notifier(&hint->oom_nb);
-	if (rc) {
-		vb_shrinker_delete(hint->shrinker);
-		hint->shrinker = NULL;
-	}
-	return rc;
+	vb_hint_reset(&vb->hint);
+	return vb_kept_start(vb);
 }
 
 /**
@@ -449,14 +328,10 @@ int vb_hint_start(struct vb_device *vb)
  */
 void vb_hint_stop(struct vb_device *vb)
 {
-	struct vb_hint *hint = &vb->hint;
-
-	if (!hint->shrinker)
+	if (!vb->hint.shrinker)
 		return;
-	unregister_oom_notifier(&hint->oom_nb);
-	vb_shrinker_delete(hint->shrinker);
-	hint->shrinker = NULL;
-	cancel_delayed_work_sync(&hint->work);
+	vb_kept_stop(vb);
+	cancel_delayed_work_sync(&vb->hint.work);
 }
 
 /**
@@ -476,8 +351,8 @@ void vb_hint_empty(struct vb_device *vb)
 	cancel_delayed_work_sync(&hint->work);
 	while ((token = vb_queue_hint_detach(vb)))
 		if (token != &hint->cmd)
-			vb_hint_free(token);
-	vb_hint_give(vb, ULONG_MAX);
+			vb_kept_free(token);
+	vb_kept_give(vb, ULONG_MAX);
 	vb_hint_reset(hint);
 }
 

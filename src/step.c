@@ -91,7 +91,7 @@ static void vb_fill(struct vb_device *vb, struct vb_batch *batch,
 {
 	unsigned long blocks = vb_blocks_due(vb, nr);
 
-	vb_hint_yield(vb, min(nr, max(blocks, 1UL) * VB_BLOCK_PAGES));
+	vb_kept_yield(vb, min(nr, max(blocks, 1UL) * VB_BLOCK_PAGES));
 	vb_block_prepare(&vb->store, batch, blocks);
 	if (batch->nr) {
 		vb_policy_fed(&vb->policy);

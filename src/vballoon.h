@@ -497,6 +497,12 @@ static inline bool vb_pfn_tellable(unsigned long pfn)
 	return pfn <= U32_MAX / VB_PFNS_PER_PAGE;
 }
 
+/* The size of a block of hints, in guest pages. */
+static inline unsigned long vb_hint_pages(struct page *page)
+{
+	return 1UL << page_private(page);
+}
+
 static inline bool vb_must_tell(struct vb_device *vb)
 {
 	return virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_MUST_TELL_HOST);
@@ -654,10 +660,20 @@ void vb_hint_stop(struct vb_device *vb);
 void vb_hint_empty(struct vb_device *vb);
 void vb_hint_config_changed(struct vb_device *vb);
 void vb_hint_answered(struct vb_device *vb);
-unsigned long vb_hint_kept(struct vb_device *vb);
+void vb_hint_collect(struct vb_device *vb);
 unsigned long vb_hint_held(struct vb_device *vb);
 bool vb_hint_silent(struct vb_device *vb);
-void vb_hint_yield(struct vb_device *vb, unsigned long nr);
+
+/* kept.c: what hints have taken and the guest may have back */
+int vb_kept_start(struct vb_device *vb);
+void vb_kept_stop(struct vb_device *vb);
+void vb_kept_put(struct vb_hint *hint, struct page *page,
+		 struct list_head *list);
+struct page *vb_kept_get(struct vb_hint *hint, struct list_head *list);
+void vb_kept_free(struct page *page);
+unsigned long vb_kept_give(struct vb_device *vb, unsigned long nr);
+void vb_kept_yield(struct vb_device *vb, unsigned long nr);
+unsigned long vb_kept_pages(struct vb_device *vb);
 
 /* report.c */
 void vb_report_start(struct vb_device *vb);
