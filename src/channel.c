@@ -34,10 +34,10 @@ static void vb_batch_settle(struct vb_channel *channel, struct vb_batch *batch)
 
 	list_del_init(&batch->node);
 	channel->pending[batch->op]--;
-	if (vb_batch_is_workers(batch))
+	if (batch->kind == VB_KIND_ADVICE) {
 		channel->owed--;
-	if (batch->kind == VB_KIND_ADVICE)
 		free_page((unsigned long)batch);
+	}
 }
 
 static void vb_batch_wake(struct vb_channel *channel, struct vb_batch *batch)
@@ -80,6 +80,8 @@ void vb_channel_drop(struct vb_channel *channel, struct vb_batch *batch)
 	enum vb_kind kind = batch->kind;
 
 	vb_batch_settle(channel, batch);
+	if (kind == VB_KIND_PAGES)
+		channel->owed--;
 	if (kind == VB_KIND_REPORT)
 		vb_batch_wake(channel, batch);
 }
@@ -217,8 +219,10 @@ struct vb_batch *vb_channel_acked(struct vb_device *vb)
 
 	spin_lock_irqsave(&channel->lock, flags);
 	batch = list_first_entry_or_null(&channel->acked, struct vb_batch, node);
-	if (batch)
+	if (batch) {
 		list_del_init(&batch->node);
+		channel->owed--;
+	}
 	spin_unlock_irqrestore(&channel->lock, flags);
 	return batch;
 }
@@ -264,10 +268,14 @@ bool vb_channel_advising(struct vb_device *vb)
 }
 
 /**
- * vb_channel_busy() - has the worker sent what is not acknowledged?
+ * vb_channel_busy() - is there more to come for the worker?
  * @vb: the device
  *
- * Return: true if it is the host's turn.
+ * What the host has acknowledged counts until the worker has collected it: the
+ * interrupt that was to say so may find the worker on its way to bed.
+ *
+ * Return: true if something of the worker's is not acknowledged, or is, but
+ * vb_channel_acked() has not returned it.
  */
 bool vb_channel_busy(struct vb_device *vb)
 {
@@ -282,9 +290,11 @@ bool vb_channel_busy(struct vb_device *vb)
  */
 bool vb_channel_broken(struct vb_device *vb)
 {
-	struct virtqueue *vq;
+	struct virtqueue *vq = READ_ONCE(vb->channel.hint_vq);
 	int i;
 
+	if (vq && virtqueue_is_broken(vq))
+		return true;
 	for (i = 0; i < VB_NR_LINES; i++) {
 		vq = READ_ONCE(vb->channel.line[i].vq);
 		if (vq && virtqueue_is_broken(vq))

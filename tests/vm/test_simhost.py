@@ -11,15 +11,17 @@ import random
 import subprocess
 import time
 
-from case import slow
+from case import kernels, slow
 from gauge import free, said, wait_free, wait_state
 from guest import MIB
+from machine import script
 from simhost import (DEFLATE, DEFLATE_ON_OOM, INFLATE, MUST_TELL_HOST, PAGE,
                      STATS, STATS_VQ, TAGS, SimHost)
 
 SOME = 100 * MIB // PAGE        # pages
 CLOSE = 8 * MIB                 # memory is back
 BOUND = 15                      # s; what a silent host may delay
+SLIPS = 10                      # there and back; the first got lost, where that was possible
 IN_FLIGHT = 128 * MIB           # on a queue, before the host, at the most
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
@@ -32,11 +34,11 @@ def qemu():
 
 
 @contextlib.contextmanager
-def simulated(ctx, driver="vballoon", mem=512, append="", **device):
+def simulated(ctx, driver="vballoon", mem=512, smp=1, append="", **device):
     """(the host, its guest with the driver loaded)"""
     with SimHost(**device) as sim:
         sim.scale = ctx.timeout_scale
-        with ctx.guest(mem=mem * (2 if ctx.debug else 1), backend="memfd",
+        with ctx.guest(mem=mem * (2 if ctx.debug else 1), smp=smp, backend="memfd",
                        balloon=None, qemu=qemu(), append=append,
                        extra=sim.args(bus="rp0")) as g:
             g.free_before = free(g)
@@ -61,6 +63,23 @@ def says(g, text, times=1):
 def all_back(g):
     """The driver is gone, or its balloon empty: the memory is the guest's."""
     wait_free(g, g.free_before - CLOSE)
+
+
+@kernels("6.12", "7.x", "debug")
+def test_sim_answer_in_between(ctx):
+    """An answer that comes while the worker turns away brings it back.
+
+    The worker runs on one CPU, the interrupt on the other; each waits where the other
+    may slip past it.
+    """
+    with simulated(ctx, smp=2, features={STATS_VQ, MUST_TELL_HOST}) as (sim, g):
+        g.push(script("module", "--slow", ctx.kernel), "/tmp/slow.ko")
+        g.sh("echo 1 >/sys/devices/virtual/workqueue/cpumask; "
+             "for i in $(grep virtio /proc/interrupts | cut -d: -f1); do "
+             "echo 2 >/proc/irq/$i/smp_affinity; done")
+        g.sh("insmod /tmp/slow.ko at=vb_channel_busy:5000:1,vb_host_answered:10000:1")
+        for pages in (3 * SOME // 10, SOME // 10) * SLIPS:
+            move(sim, pages, 10)
 
 
 def test_sim_watcher(ctx):
