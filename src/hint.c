@@ -284,6 +284,10 @@ static void vb_hint_work(struct work_struct *work)
 		}
 	} while (!rc && time_before(jiffies, until));
 	/* The worker says so, and from then on looks itself. */
+	if (vb_channel_broken(vb)) {
+		vb_kick_worker(vb);
+		return;
+	}
 	if (vb_hint_silent(vb) && !READ_ONCE(vb->awaits))
 		vb_kick_worker(vb);
 	if (!rc)

@@ -316,7 +316,7 @@ def test_hint_sim_bogus(ctx):
             sim.violate(kind, HINT_QUEUE)
             sim.ask(5)
             sim.wait(lambda: not sim.rings[HINT_QUEUE].bogus)
-            time.sleep(1)
+            wait_state(g, "idle" if kind == "len" else "broken")
             sim.ask(DONE)
             g.rmmod(timeout=BOUND)
             all_back(g)
