@@ -9,11 +9,15 @@
  *   -EAGAIN	no page can leave the balloon just now: all are being migrated
  */
 #include <linux/mm.h>
+#include <linux/sched.h>
 
 #include "vballoon.h"
 
 #define CREATE_TRACE_POINTS
 #include <trace/events/vballoon.h>
+
+/* Beside a busy program an inflation gets a quarter of the CPU, not half of it. */
+#define VB_NICER	5
 
 static struct vb_batch *vb_idle_get(struct vb_device *vb)
 {
@@ -114,15 +118,7 @@ static void vb_fill_exchange(struct vb_device *vb, struct vb_batch *batch)
 	vb_policy_exchanged(&vb->policy, batch->nr, vb_policy_now());
 }
 
-/**
- * vb_step_inflate() - send one batch into the balloon
- * @vb: the device
- * @goal: what the policy wants, a step above 0
- *
- * Context: The worker.  May sleep and reclaim.
- * Return: see above.
- */
-int vb_step_inflate(struct vb_device *vb, const struct vb_goal *goal)
+static int vb_inflate(struct vb_device *vb, const struct vb_goal *goal)
 {
 	struct vb_batch *batch;
 	unsigned long nr;
@@ -152,6 +148,26 @@ int vb_step_inflate(struct vb_device *vb, const struct vb_goal *goal)
 		vb_count(vb, VB_EXCHANGED, vb_batch_pages(batch));
 	vb_send(vb, batch, VB_INFLATE);
 	return 0;
+}
+
+/**
+ * vb_step_inflate() - send one batch into the balloon
+ * @vb: the device
+ * @goal: what the policy wants, a step above 0
+ *
+ * Context: The worker.  May sleep and reclaim.
+ * Return: see above.
+ */
+int vb_step_inflate(struct vb_device *vb, const struct vb_goal *goal)
+{
+	int nice = task_nice(current);
+	int rc;
+
+	/* The thread is the workqueue's: as it was lent, so it goes back. */
+	set_user_nice(current, nice + VB_NICER);
+	rc = vb_inflate(vb, goal);
+	set_user_nice(current, nice);
+	return rc;
 }
 
 static void vb_advise(struct vb_device *vb, struct vb_batch *advice,

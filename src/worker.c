@@ -6,7 +6,6 @@
  */
 #include <linux/jiffies.h>
 #include <linux/mm.h>
-#include <linux/sched.h>
 
 #include "vballoon.h"
 
@@ -16,8 +15,6 @@
 #define VB_ACTUAL_EVERY		HZ
 /* While the host has something to do, look after it this often. */
 #define VB_WATCH_EVERY		HZ
-/* Beside a busy program the worker gets a quarter of the CPU, not half of it. */
-#define VB_NICER		5
 /* All pages that are left are isolated for migration: look again. */
 #define VB_ISOLATED_RETRY	(HZ / 10)
 
@@ -206,7 +203,6 @@ static void vb_work(struct work_struct *work)
 {
 	struct vb_device *vb = container_of(to_delayed_work(work),
 					    struct vb_device, work);
-	int nice = task_nice(current);
 	struct vb_goal goal = {};
 	long delay = -1;
 	int rc;
@@ -214,10 +210,7 @@ static void vb_work(struct work_struct *work)
 	if (READ_ONCE(vb->stopping))
 		return;
 	WRITE_ONCE(vb->awaits, true);
-	/* The thread is lent to us by the workqueue: as it was, so it goes back. */
-	set_user_nice(current, nice + VB_NICER);
 	rc = vb_run(vb, &goal);
-	set_user_nice(current, nice);
 	WRITE_ONCE(vb->awaits, rc != -ENODATA);
 	vb_state_set(vb, vb_state(vb, rc, &goal), goal.limited_by);
 
