@@ -68,6 +68,13 @@ static unsigned int vb_post_pfns(struct vb_channel *channel,
 	return nr;
 }
 
+/* Does this run of a batch go on where the one before it ends? */
+static bool vb_run_goes_on(const struct vb_batch *batch, unsigned int i)
+{
+	return batch->pfn[i] == batch->pfn[i - 1] + (1U << batch->order) &&
+	       batch->pfn[i] % VB_REGION_PAGES;
+}
+
 /* Neighbouring blocks become one range. */
 static unsigned int vb_ranges(const struct vb_batch *batch,
 			      struct scatterlist *sg, unsigned int max,
@@ -80,7 +87,7 @@ static unsigned int vb_ranges(const struct vb_batch *batch,
 	sg_init_table(sg, VB_MAX_RANGES);
 	for (*nents = 0; *nents < max && i < batch->nr; ++*nents) {
 		first = i++;
-		while (i < batch->nr && batch->pfn[i] == batch->pfn[i - 1] + size)
+		while (i < batch->nr && vb_run_goes_on(batch, i))
 			i++;
 		sg_set_page(&sg[*nents], pfn_to_page(batch->pfn[first]),
 			    (i - first) * size * PAGE_SIZE, 0);

@@ -40,6 +40,11 @@
 #define VB_NR_BATCHES		4U
 /* Most elements before the host on one queue: 128 MiB of blocks. */
 #define VB_INFLIGHT		64U
+/*
+ * No range crosses a border of this alignment, where one memory region of the
+ * host may end and the next one begin: what is plugged later comes in 128 MiB.
+ */
+#define VB_REGION_PAGES		((128UL << 20) >> PAGE_SHIFT)
 /* Most ranges in one element: the smallest ring of the hosts we know. */
 #define VB_MAX_RANGES		32U
 
@@ -262,7 +267,8 @@ struct vb_line {
  *               @lock
  * @acked: VB_KIND_PAGES batches that the host has acknowledged
  * @pending: batches sent and not acknowledged, by operation
- * @owed: those of them that the worker waits for
+ * @owed: the worker's: advice that is not acknowledged, and batches that it has
+ *        not collected
  * @releasing: callers between taking pages out and sending the advice; atomic
  * @foreign: the device's byte order is not the CPU's
  * @chains: the host reads all descriptors of an element of PFNs
