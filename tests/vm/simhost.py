@@ -29,6 +29,7 @@ MUST_TELL_HOST, STATS_VQ, DEFLATE_ON_OOM, PAGE_POISON, REPORTING = 0, 1, 2, 4, 5
 INFLATE, DEFLATE, STATS, RANGES = 0, 1, 2, 3
 PAGE = 4096
 BLOCK = 2 << 20
+REGION = 128 << 20              # host memory may end, and other begin, at such addresses
 MAX_PFNS = 256                  # some hosts drop a longer descriptor
 MARK = b"simhost!"
 
@@ -62,7 +63,7 @@ class SimHost(Device):
     (buffers whose PFNs do not rise), longest (PFNs in a descriptor; ranges have
     none), peak_pages (not answered at once), shapes (how many buffers of so many
     descriptors were a block, or were not: {(descriptors, block): buffers});
-    unmerged (ranges that continue the one before them); and in rings[queue]:
+    unmerged (ranges that continue the one before them in its region); and in rings[queue]:
     kicks, calls (interrupts), buffers, peak (buffers), pending.
     """
 
@@ -190,7 +191,9 @@ class SimHost(Device):
             if not writable or not size or addr % BLOCK or size % BLOCK:
                 self.fault(f"range {addr:#x}+{size:#x}"
                            f"{'' if writable else ', not writable'}")
-            self.unmerged += addr == last
+            if addr // REGION != (addr + size - 1) // REGION:
+                self.fault(f"range {addr:#x}+{size:#x} in two regions")
+            self.unmerged += addr == last and addr % REGION != 0
             last = addr + size
             pfns += range(addr // PAGE, last // PAGE)
         if len(buf.parts) > ring.num:
