@@ -79,7 +79,8 @@ def nothing(ctx, g, size, limit):
     ctx.log(f"{held(g) / MIB:.1f} of {g.mem / MIB} MiB; {rounds} rounds and "
             f"{shortages} shortages in {WATCHED} s; {counters(g)}")
     assert rounds <= LOOKS and shortages <= LOOKS
-    assert said(g, "stops at") == lines + 1
+    # each reason once; what KASAN keeps and gives up again makes two of them
+    assert lines + 1 <= said(g, "stops at") <= lines + (2 if ctx.debug else 1)
 
     g.sh("memhog touch 2M && dd if=/dev/zero of=/tmp/file bs=1M count=2 && rm /tmp/file")
     assert g.vmstat()["oom_kill"] == 0
