@@ -290,11 +290,9 @@ bool vb_channel_busy(struct vb_device *vb)
  */
 bool vb_channel_broken(struct vb_device *vb)
 {
-	struct virtqueue *vq = READ_ONCE(vb->channel.hint_vq);
+	struct virtqueue *vq;
 	int i;
 
-	if (vq && virtqueue_is_broken(vq))
-		return true;
 	for (i = 0; i < VB_NR_LINES; i++) {
 		vq = READ_ONCE(vb->channel.line[i].vq);
 		if (vq && virtqueue_is_broken(vq))

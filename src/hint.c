@@ -71,6 +71,16 @@ void vb_hint_config_changed(struct vb_device *vb)
 	vb_hint_kick(vb);
 }
 
+/* A block goes before the host (1), or comes back (-1). */
+static void vb_hint_fly(struct vb_hint *hint, struct page *page, int blocks)
+{
+	lockdep_assert_held(&hint->lock);
+
+	WRITE_ONCE(hint->inflight, hint->inflight + blocks);
+	WRITE_ONCE(hint->inflight_pages,
+		   hint->inflight_pages + blocks * vb_hint_pages(page));
+}
+
 /**
  * vb_hint_collect() - take back what the host has read
  * @vb: the device
@@ -88,14 +98,13 @@ void vb_hint_collect(struct vb_device *vb)
 
 	spin_lock(&hint->lock);
 	while ((token = vb_queue_hint_get(vb))) {
-		hint->progress = jiffies;
+		WRITE_ONCE(hint->progress, jiffies);
 		if (token == &hint->cmd) {
-			hint->cmd_posted = false;
+			WRITE_ONCE(hint->cmd_posted, false);
 			continue;
 		}
 		page = token;
-		hint->inflight--;
-		hint->inflight_pages -= vb_hint_pages(page);
+		vb_hint_fly(hint, page, -1);
 		vb_kept_put(hint, page, &hint->kept);
 		pages += vb_hint_pages(page);
 	}
@@ -126,6 +135,8 @@ bool vb_hint_silent(struct vb_device *vb)
 {
 	struct vb_hint *hint = &vb->hint;
 
+	if (READ_ONCE(hint->broken))
+		return false;
 	return (READ_ONCE(hint->inflight) || READ_ONCE(hint->cmd_posted)) &&
 	       time_after(jiffies, READ_ONCE(hint->progress) + VB_SILENT_AFTER);
 }
@@ -166,7 +177,7 @@ static void vb_hint_turn(struct vb_hint *hint)
 	lockdep_assert_held(&hint->lock);
 
 	if (!hint->inflight && !hint->cmd_posted)
-		hint->progress = jiffies;
+		WRITE_ONCE(hint->progress, jiffies);
 }
 
 /*
@@ -187,7 +198,7 @@ static int vb_hint_tell(struct vb_device *vb, u32 cmd)
 	hint->cmd = cpu_to_virtio32(vb->vdev, cmd);
 	if (vb_queue_hint_cmd(vb, &hint->cmd, sizeof(hint->cmd)))
 		goto out;
-	hint->cmd_posted = true;
+	WRITE_ONCE(hint->cmd_posted, true);
 	hint->told = cmd;
 	rc = 0;
 	if (cmd == VIRTIO_BALLOON_CMD_ID_STOP)
@@ -227,8 +238,7 @@ static int vb_hint_block(struct vb_device *vb)
 		rc = -EBUSY;
 	} else {
 		vb_hint_turn(hint);
-		hint->inflight++;
-		hint->inflight_pages += vb_hint_pages(page);
+		vb_hint_fly(hint, page, 1);
 	}
 	spin_unlock(&hint->lock);
 	return rc;
@@ -262,6 +272,15 @@ static int vb_hint_step(struct vb_device *vb)
 	return vb_hint_block(vb);
 }
 
+/* The balloon goes on; what the host has not read stays until the next reset. */
+static void vb_hint_break(struct vb_device *vb)
+{
+	WRITE_ONCE(vb->hint.broken, true);
+	vb_kept_give(vb, ULONG_MAX);
+	dev_warn(&vb->vdev->dev,
+		 "the device broke its protocol on the hint queue; no more hints until it is bound again\n");
+}
+
 static void vb_hint_work(struct work_struct *work)
 {
 	struct vb_device *vb = container_of(to_delayed_work(work),
@@ -272,7 +291,7 @@ static void vb_hint_work(struct work_struct *work)
 	int rc;
 
 	do {
-		if (READ_ONCE(vb->stopping))
+		if (READ_ONCE(vb->stopping) || hint->broken)
 			return;
 		cond_resched();
 		vb_hint_collect(vb);
@@ -283,11 +302,11 @@ static void vb_hint_work(struct work_struct *work)
 			hint->urge = false;
 		}
 	} while (!rc && time_before(jiffies, until));
-	/* The worker says so, and from then on looks itself. */
-	if (vb_channel_broken(vb)) {
-		vb_kick_worker(vb);
+	if (vb_queue_hint_broken(vb)) {
+		vb_hint_break(vb);
 		return;
 	}
+	/* The worker says so, and from then on looks itself. */
 	if (vb_hint_silent(vb) && !READ_ONCE(vb->awaits))
 		vb_kick_worker(vb);
 	if (!rc)
@@ -305,6 +324,7 @@ static void vb_hint_reset(struct vb_hint *hint)
 	hint->told = VIRTIO_BALLOON_CMD_ID_STOP;
 	hint->spent = VIRTIO_BALLOON_CMD_ID_STOP;
 	hint->cmd_posted = false;
+	hint->broken = false;
 	hint->inflight = 0;
 	hint->inflight_pages = 0;
 }

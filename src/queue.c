@@ -140,6 +140,25 @@ void *vb_queue_hint_get(struct vb_device *vb)
 }
 
 /**
+ * vb_queue_hint_broken() - has the device broken its protocol there?
+ * @vb: the device
+ *
+ * Context: Any.
+ * Return: true if nothing more goes either way before the next reset.
+ */
+bool vb_queue_hint_broken(struct vb_device *vb)
+{
+	struct vb_channel *channel = &vb->channel;
+	unsigned long flags;
+	bool broken;
+
+	spin_lock_irqsave(&channel->lock, flags);
+	broken = channel->hint_vq && virtqueue_is_broken(channel->hint_vq);
+	spin_unlock_irqrestore(&channel->lock, flags);
+	return broken;
+}
+
+/**
  * vb_queue_hint_detach() - take back something that the host never read
  * @vb: the device, reset
  *

@@ -34,15 +34,15 @@
 #define VB_BATCH_PFNS		2048U
 /* The same in guest pages: most single pages in a batch. */
 #define VB_BATCH_SINGLES	(VB_BATCH_PFNS / VB_PFNS_PER_PAGE)
-/* Most blocks in a batch of ranges: 64 MiB. */
+/* Most blocks in a batch of ranges, or that MUST_TELL_HOST delays: 64 MiB. */
 #define VB_BATCH_BLOCKS		32U
 /* Batches: 256 MiB on their way into the balloon at the most. */
 #define VB_NR_BATCHES		4U
 /* Most elements before the host on one queue: 128 MiB of blocks. */
 #define VB_INFLIGHT		64U
 /*
- * No range crosses a border of this alignment, where one memory region of the
- * host may end and the next one begin: what is plugged later comes in 128 MiB.
+ * No range crosses a border of this alignment: where memory was plugged in, one
+ * region of the host may end there and the next one begin.
  */
 #define VB_REGION_PAGES		((128UL << 20) >> PAGE_SHIFT)
 /* Most ranges in one element: the smallest ring of the hosts we know. */
@@ -355,6 +355,8 @@ struct vb_migrator {
  *       order; the host's while @cmd_posted
  * @cmd_posted: the host has @cmd; @lock
  * @strained: the guest needed memory: take no more for this command
+ * @broken: the queue is; no more hints before the next reset; written by @work,
+ *          read anywhere
  * @urge: notify the host even if it did not ask for it, since it may be another
  *        host than the one that did not: a migration's destination; @work only
  * @order: of the blocks to take next; @work only
@@ -379,6 +381,7 @@ struct vb_hint {
 	bool cmd_posted;
 
 	bool strained;
+	bool broken;
 	bool urge;
 	unsigned int order;
 	u32 wanted;
@@ -607,6 +610,7 @@ int vb_queue_hint_block(struct vb_device *vb, void *block, size_t len,
 			void *token);
 void vb_queue_hint_notify(struct vb_device *vb, bool urge);
 void *vb_queue_hint_get(struct vb_device *vb);
+bool vb_queue_hint_broken(struct vb_device *vb);
 void *vb_queue_hint_detach(struct vb_device *vb);
 unsigned int vb_queue_report_room(struct vb_device *vb);
 
