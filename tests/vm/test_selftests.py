@@ -49,8 +49,9 @@ def test_selftests(ctx):
 @slow
 @timeout(300)
 def test_selftests_oom(ctx):
-    """They pass with DEFLATE_ON_OOM, under which MemTotal stays."""
-    with ctx.guest(mem=512, props={"deflate-on-oom": "on"}) as g:
+    """They pass with DEFLATE_ON_OOM, under which MemTotal stays, and with ranges."""
+    with ctx.guest(mem=512, props={"deflate-on-oom": "on",
+                                   "free-page-reporting": "on"}) as g:
         g.set_balloon(400 * MIB)
         run_selftests(ctx, g)
 

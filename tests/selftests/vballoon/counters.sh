@@ -78,9 +78,9 @@ test_traffic()
 		ktap_test_skip "actual_writes: the host sets no target"
 		return
 	fi
-	# 2 MiB of PFNs, a block or single pages; or up to 16 blocks in ranges
+	# 2 MiB of PFNs, a block or single pages; or up to 32 blocks in ranges
 	most=21
-	[ "$(vb_read engine)" != range ] || most=25
+	[ "$(vb_read engine)" != range ] || most=26
 	vb_result "buffers carried them" [ $((buffers << most)) -ge "$actual" ]
 	vb_result "no notification was for nothing" [ "$kicks" -le "$buffers" ]
 	vb_result "actual was written" [ "$(vb_read stats/actual_writes)" -ge 1 ]
