@@ -22,7 +22,7 @@ SOME = 100 * MIB // PAGE        # pages
 CLOSE = 8 * MIB                 # memory is back
 BOUND = 15                      # s; what a silent host may delay
 SLIPS = 10                      # there and back; the first got lost, where that was possible
-IN_FLIGHT = 128 * MIB           # on a queue, before the host, at the most
+IN_FLIGHT = 128 * MIB           # on a queue of PFNs, before the host, at the most
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 
@@ -74,9 +74,9 @@ def test_sim_answer_in_between(ctx):
     """
     with simulated(ctx, smp=2, features={STATS_VQ, MUST_TELL_HOST}) as (sim, g):
         g.push(script("module", "--slow", ctx.kernel), "/tmp/slow.ko")
-        g.sh("echo 1 >/sys/devices/virtual/workqueue/cpumask; "
+        g.sh("set -e; echo 1 >/sys/devices/virtual/workqueue/cpumask; "
              "for i in $(grep virtio /proc/interrupts | cut -d: -f1); do "
-             "echo 2 >/proc/irq/$i/smp_affinity; done")
+             "echo 2 >/proc/irq/$i/smp_affinity; done; test -n \"$i\"")
         g.sh("insmod /tmp/slow.ko at=vb_channel_busy:5000:1,vb_host_answered:10000:1")
         for pages in (3 * SOME // 10, SOME // 10) * SLIPS:
             move(sim, pages, 10)

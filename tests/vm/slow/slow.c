@@ -35,13 +35,11 @@ MODULE_PARM_DESC(at, "FUNCTION:MICROSECONDS:EVERY, up to four");
 static int slow_call(struct kprobe *probe, struct pt_regs *regs)
 {
 	struct slow *this = container_of(probe, struct slow, probe);
-	unsigned int us;
 
 	if (atomic_inc_return(&this->calls) % this->every)
 		return 0;
-	for (us = this->us; us > 1000; us -= 1000)
-		udelay(1000);
-	udelay(us);
+	mdelay(this->us / 1000);
+	udelay(this->us % 1000);
 	return 0;
 }
 
