@@ -9,15 +9,11 @@
  *   -EAGAIN	no page can leave the balloon just now: all are being migrated
  */
 #include <linux/mm.h>
-#include <linux/sched.h>
 
 #include "vballoon.h"
 
 #define CREATE_TRACE_POINTS
 #include <trace/events/vballoon.h>
-
-/* Beside a busy program an inflation gets a quarter of the CPU, not half of it. */
-#define VB_NICER	5
 
 static struct vb_batch *vb_idle_get(struct vb_device *vb)
 {
@@ -160,11 +156,9 @@ static int vb_inflate(struct vb_device *vb, const struct vb_goal *goal)
  */
 int vb_step_inflate(struct vb_device *vb, const struct vb_goal *goal)
 {
-	int nice = task_nice(current);
+	int nice = vb_nicer();
 	int rc;
 
-	/* The thread is the workqueue's: as it was lent, so it goes back. */
-	set_user_nice(current, nice + VB_NICER);
 	rc = vb_inflate(vb, goal);
 	set_user_nice(current, nice);
 	return rc;

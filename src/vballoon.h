@@ -11,6 +11,7 @@
 #include <linux/mutex.h>
 #include <linux/notifier.h>
 #include <linux/scatterlist.h>
+#include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/virtio.h>
 #include <linux/wait.h>
@@ -520,6 +521,20 @@ static inline bool vb_must_tell(struct vb_device *vb)
 static inline bool vb_deflates_on_oom(struct vb_device *vb)
 {
 	return virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_DEFLATE_ON_OOM);
+}
+
+/*
+ * What no program waits for: beside a busy one it gets a quarter of the CPU, not
+ * half of it.  Returns what to give set_user_nice() afterwards: the thread is the
+ * workqueue's, and as it was lent, so it goes back.
+ */
+#define VB_NICER	5
+static inline int vb_nicer(void)
+{
+	int nice = task_nice(current);
+
+	set_user_nice(current, nice + VB_NICER);
+	return nice;
 }
 
 /* worker.c */

@@ -177,6 +177,18 @@ static enum vb_state vb_state(struct vb_device *vb, int rc,
 	return goal->limited_by ? VB_LIMITED : VB_IDLE;
 }
 
+/* Nothing to move: what is left to say.  The guest has its pages already. */
+static bool vb_tell_rest(struct vb_device *vb)
+{
+	int nice = vb_must_tell(vb) ? task_nice(current) : vb_nicer();
+	bool progress;
+
+	progress = vb_channel_pump(vb);
+	progress |= vb_channel_reap(vb);
+	set_user_nice(current, nice);
+	return progress;
+}
+
 /* Move until there is nothing to do, the host's turn, or time for others. */
 static int vb_run(struct vb_device *vb, struct vb_goal *goal)
 {
@@ -189,11 +201,8 @@ static int vb_run(struct vb_device *vb, struct vb_goal *goal)
 		rc = vb_advance(vb, goal);
 		vb_tell_actual(vb, goal);
 		progress = !rc;
-		/* The host hears of a deflation when the guest has its pages. */
-		if (rc && rc != -EIO) {
-			progress = vb_channel_pump(vb);
-			progress |= vb_channel_reap(vb);
-		}
+		if (rc && rc != -EIO)
+			progress = vb_tell_rest(vb);
 	} while (progress && time_before(jiffies, until) &&
 		 !READ_ONCE(vb->stopping));
 	return progress ? 0 : rc;
