@@ -29,7 +29,8 @@ DISCARD = "ram_block_discard_range"
 HUGEPAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
 UNZEROED, ZEROED = "init_on_alloc=0", "init_on_alloc=1"
 NETWORK = 128 * MIB     # a second: 1 Gbit/s, for a migration
-GIVE_UP = 60            # s; for a fragmented guest, which may never get there
+# s; for a fragmented guest, which may never get there: all but virtio-mem need one
+GIVE_UP = 60
 
 # what: one line for a person; take(setup, rival): its figures; once: it makes
 # its rounds itself, in one guest
@@ -90,7 +91,7 @@ def medians(rounds):
 
 
 def speed(setup, rival, append):
-    """Shrink and grow; memory that the guest never used, and that it has used."""
+    """Shrink and grow; memory that programs have not used, and that one has used."""
     rate = {}
     with setup.guest(rival, setup.mem, append) as g:
         g.resize(g.mem - FIRST)

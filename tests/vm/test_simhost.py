@@ -70,7 +70,7 @@ def test_sim_answer_in_between(ctx):
     """An answer that comes while the worker turns away brings it back.
 
     The worker runs on one CPU, the interrupt on the other; each waits where the other
-    may slip past it.
+    may slip past it. (It is the same code on 6.1.)
     """
     with simulated(ctx, smp=2, features={STATS_VQ, MUST_TELL_HOST}) as (sim, g):
         g.push(script("module", "--slow", ctx.kernel), "/tmp/slow.ko")
