@@ -259,6 +259,9 @@ static int vb_hint_step(struct vb_device *vb)
 	if (goal == VIRTIO_BALLOON_CMD_ID_DONE) {
 		vb_kept_give(vb, ULONG_MAX);
 		goal = VIRTIO_BALLOON_CMD_ID_STOP;
+	} else if (goal == VIRTIO_BALLOON_CMD_ID_STOP) {
+		/* QEMU says so while it reads, too: finish what was begun. */
+		goal = hint->told;
 	}
 	if (goal == VIRTIO_BALLOON_CMD_ID_STOP)
 		hint->spent = goal;
