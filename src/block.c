@@ -16,6 +16,12 @@
 			 VB_GFP_UNTOUCHED)
 /* Given back in one go: 128 MiB, well below a millisecond. */
 #define VB_BLOCK_GO	64UL
+/*
+ * Of a node's free memory, what stays in blocks (%).  Below a tenth kcompactd
+ * starts to make some (fragmentation_score_wmark() in mm/compaction.c, with
+ * vm.compaction_proactiveness at its default).
+ */
+#define VB_BLOCK_LEFT	15
 
 /**
  * vb_block_share() - how much of a balloon may be in blocks
@@ -45,6 +51,61 @@ unsigned long vb_block_share(unsigned long pages)
 		}
 	}
 	return kernel < all ? mult_frac(pages, kernel, all) : pages;
+}
+
+/* Free memory of a zone, and the part of it in blocks: guest pages. */
+static unsigned long vb_zone_free(const struct zone *zone,
+				  unsigned long *blocks)
+{
+	unsigned long free = 0;
+	unsigned int order;
+
+	*blocks = 0;
+	for (order = 0; order <= MAX_PAGE_ORDER; order++) {
+		if (order == VB_BLOCK_ORDER)
+			*blocks = free;
+		free += READ_ONCE(zone->free_area[order].nr_free) << order;
+	}
+	*blocks = free - *blocks;
+	return free;
+}
+
+/* The same of a node; its zones weigh what they weigh with kcompactd. */
+static unsigned long vb_node_spare(const pg_data_t *node)
+{
+	unsigned long free, blocks, all = 0, left = 0;
+	const struct zone *zone;
+	int i;
+
+	for (i = 0; i < MAX_NR_ZONES; i++) {
+		zone = &node->node_zones[i];
+		free = vb_zone_free(zone, &blocks);
+		left += zone->present_pages *
+			(free ? mult_frac(100UL, blocks, free) : 100);
+		all += blocks;
+	}
+	left /= node->node_present_pages + 1;
+	return left > VB_BLOCK_LEFT ?
+	       all - mult_frac(all, VB_BLOCK_LEFT, left) : 0;
+}
+
+/**
+ * vb_block_spare() - free blocks that leave the guest enough of them
+ *
+ * A guest that has pieces only is worse off than one with a smaller balloon of
+ * blocks: its huge pages are gone, and kcompactd works to make some.
+ *
+ * Context: Any.
+ * Return: blocks.  A guess, to be made again before the next are taken.
+ */
+unsigned long vb_block_spare(void)
+{
+	unsigned long spare = 0;
+	int nid;
+
+	for_each_online_node(nid)
+		spare += vb_node_spare(NODE_DATA(nid)) / VB_BLOCK_PAGES;
+	return spare;
 }
 
 static struct page *vb_block_alloc(void)

@@ -303,6 +303,29 @@ def test_block_exchange(ctx):
         close(free(g), before, noise(g), "free memory")
 
 
+# ---- not the last ones ----
+
+@kernels("6.1", "7.x")
+def test_block_left(ctx):
+    """A fragmented guest keeps a part of its free blocks: nobody has to make some."""
+    with boot(ctx, 1024, props=REPORTING) as g:
+        job = memhog(g, f"fragment {g.mem * 4 // 5 // MIB}M")
+        for engine in "range", "pfn":
+            g.insmod(f"engine={engine}")
+            before = g.vmstat()
+            move(g, g.mem * 5 // 8)
+            whole, part = in_blocks(g), free_blocks(g)[0] * BLOCK / g.meminfo()["MemFree"]
+            time.sleep(WATCHED)
+            moved = g.vmstat()["pgmigrate_success"] - before["pgmigrate_success"]
+            ctx.log(f"{engine}: {whole // MIB} of {held(g) // MIB} MiB in blocks, "
+                    f"{part:.1%} of free memory is blocks, {moved} pages migrated")
+            assert whole > 32 * MIB, whole
+            assert part > 0.1, part
+            assert moved < 64, moved
+            g.rmmod()
+        end(g, job)
+
+
 # ---- in need ----
 
 @kernels("6.1", "7.x")
