@@ -24,6 +24,14 @@
 #include <linux/balloon_compaction.h>
 #endif
 
+/* What the newest kernels have in <linux/unroll.h>. */
+#define VB_PRAGMA(words)	_Pragma(#words)
+#ifdef CONFIG_CC_IS_CLANG
+#define vb_unrolled(n)	VB_PRAGMA(clang loop unroll_count(n))
+#else
+#define vb_unrolled(n)	VB_PRAGMA(GCC unroll n)
+#endif
+
 #ifdef CONFIG_HIGHMEM
 #error "vballoon: 32-bit kernels with high memory are not supported"
 #endif
