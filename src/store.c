@@ -246,12 +246,15 @@ static unsigned long vb_single_release(struct vb_store *store, unsigned long nr,
 	struct vb_batch *batch = NULL;
 	unsigned long released = 0;
 	struct page *page, *next;
-	LIST_HEAD(pages);
 
 	nr = min_t(unsigned long, nr, VB_ADVICE_PAGES);
-	while (released < nr && vb_store_dequeue(store, &pages, nr - released)) {
+	while (released < nr) {
+		LIST_HEAD(pages);
+
+		if (!vb_store_dequeue(store, &pages, nr - released))
+			break;
+		/* The list dissolves: to whom a page goes, its links go too. */
 		list_for_each_entry_safe(page, next, &pages, lru) {
-			list_del(&page->lru);
 			released++;
 			if (batch) {
 				vb_batch_add(batch, page);
