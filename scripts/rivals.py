@@ -28,6 +28,7 @@ VMEM = "/machine/peripheral/vmem0"
 LINE = re.compile(r"\d+@([\d.]+):(\w+) (.*)")
 REPORTING = "/sys/module/page_reporting/parameters/page_reporting"
 RESIZE_TIMEOUT = 300    # s
+POLL = 0.05             # s between looks at the guest's size
 QUIET = 0.5             # s without a line in the trace: the host has nothing to do
 READ = "virtqueue_flush"        # an element of a queue
 TAKEN_BACK = re.compile(r"n 1 vq (\w+)")        # NOTIFY of the queue of deflations
@@ -76,7 +77,8 @@ class Seat(Guest):
     def move(self, size, timeout=RESIZE_TIMEOUT):
         """Make the guest SIZE bytes large; the host may still read of it."""
         self.ask(size)
-        self.wait(lambda: self.size() == size, f"size {size // MIB} MiB", timeout, poll=0.05)
+        time.sleep(POLL)        # the fastest are done by then: QEMU has one lock for all
+        self.wait(lambda: self.size() == size, f"size {size // MIB} MiB", timeout, poll=POLL)
 
     def resize(self, size, timeout=RESIZE_TIMEOUT):
         """The same, until the host is done with it too; returns what it Took."""
@@ -84,7 +86,7 @@ class Seat(Guest):
         self.move(size, timeout)
         trace = self.log("trace")
         self.wait(lambda: time.time() - trace.stat().st_mtime > QUIET,
-                  "the host to read the last", RESIZE_TIMEOUT, poll=0.05)
+                  "the host to read the last", RESIZE_TIMEOUT, poll=POLL)
         return self.clock(mark, *self.done(size))
 
     def mark(self):
