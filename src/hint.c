@@ -247,32 +247,34 @@ static int vb_hint_block(struct vb_device *vb)
 static int vb_hint_step(struct vb_device *vb)
 {
 	struct vb_hint *hint = &vb->hint;
-	u32 goal;
+	u32 asked, goal;
 
 	if (test_and_clear_bit(VB_PENDING_HINT, &vb->pending)) {
 		/* Little-endian on legacy devices too (virtio 1.3, 5.5.4). */
 		virtio_cread_le(vb->vdev, struct virtio_balloon_config,
-				free_page_hint_cmd_id, &hint->wanted);
+				free_page_hint_cmd_id, &asked);
+		/* QEMU shows STOP while it reads, too: that is no news. */
+		if (asked != VIRTIO_BALLOON_CMD_ID_STOP)
+			hint->wanted = asked;
 		hint->urge = true;
 	}
 	goal = hint->wanted;
 	if (goal == VIRTIO_BALLOON_CMD_ID_DONE) {
 		vb_kept_give(vb, ULONG_MAX);
 		goal = VIRTIO_BALLOON_CMD_ID_STOP;
-	} else if (goal == VIRTIO_BALLOON_CMD_ID_STOP) {
-		/* QEMU says so while it reads, too: finish what was begun. */
-		goal = hint->told;
 	}
 	if (goal == VIRTIO_BALLOON_CMD_ID_STOP)
 		hint->spent = goal;
 	else if (goal == hint->spent)
 		goal = VIRTIO_BALLOON_CMD_ID_STOP;
 
-	if (goal != hint->told)
-		return vb_hint_tell(vb, goal);
-	if (goal == VIRTIO_BALLOON_CMD_ID_STOP)
-		return -ENODATA;
-	return vb_hint_block(vb);
+	if (goal == hint->told)
+		return goal == VIRTIO_BALLOON_CMD_ID_STOP ? -ENODATA :
+							     vb_hint_block(vb);
+	/* What the host has yet to read is told for the last command, not this. */
+	if (goal != VIRTIO_BALLOON_CMD_ID_STOP && READ_ONCE(hint->inflight))
+		return -EBUSY;
+	return vb_hint_tell(vb, goal);
 }
 
 /* The balloon goes on; what the host has not read stays until the next reset. */

@@ -8,6 +8,7 @@
  */
 #include <linux/mm.h>
 #include <linux/oom.h>
+#include <linux/vmstat.h>
 
 #include "vballoon.h"
 
@@ -120,13 +121,17 @@ static unsigned long vb_kept_strain(struct vb_device *vb, unsigned long nr)
  * @vb: the device
  * @nr: guest pages that are needed
  *
- * What the host wants for good comes before what it wants to leave out.
+ * What the host wants for good comes before what it wants to leave out, where
+ * there is not room for both.
  *
  * Context: Process context.
  */
 void vb_kept_yield(struct vb_device *vb, unsigned long nr)
 {
-	if (vb_kept_pages(vb))
+	unsigned long floor = vb_policy_floor(vb_total_pages(vb), PAGE_SHIFT);
+
+	if (vb_kept_pages(vb) &&
+	    global_zone_page_state(NR_FREE_PAGES) < nr + floor)
 		vb_kept_strain(vb, nr);
 }
 

@@ -361,7 +361,7 @@ struct vb_migrator {
  * @urge: notify the host even if it did not ask for it, since it may be another
  *        host than the one that did not: a migration's destination; @work only
  * @order: of the blocks to take next; @work only
- * @wanted: the command in the device's config, as last read; @work only
+ * @wanted: the last command in the device's config that was not STOP; @work only
  * @told: the command that was posted last; @work only
  * @spent: the command that there is no more to tell for; @work only
  */

@@ -189,7 +189,8 @@ def test_hint_inflate(ctx):
 
 
 def test_hint_retarget(ctx):
-    """A resize does not end the hints, though QEMU shows STOP while it reads them."""
+    """A resize does not end the hints, though QEMU shows STOP while it reads them.
+    (One that needs their memory does: test_hint_inflate.)"""
     with hinting(ctx) as g:
         for _ in range(5):
             cancel(g)
@@ -303,6 +304,34 @@ def test_hint_sim_stop(ctx):
         answered(sim, 7)
         sim.ask(DONE)
         all_back(g)
+
+
+@slow
+def test_hint_sim_slow(ctx):
+    """A host that asks again, or no more, while it has yet to read the last answer."""
+    with simulated(ctx) as (sim, g):
+        sim.late(0.02, HINT_QUEUE, order="random")
+        sim.ask(5)
+        sim.wait(lambda: sim.hinted > 20 * MIB)
+        sim.ask(STOP)
+        time.sleep(0.01)
+        sim.ask(6)
+        sim.wait(lambda: sim.told[-1] == 6)
+        told = []
+        for command in 6, 7:
+            before = sim.hinted
+            answered(sim, command)
+            sim.wait(lambda: not sim.rings[HINT_QUEUE].pending)
+            told.append(sim.hinted - before)
+        assert told[0] > told[1] - 16 * MIB, told       # 6 missed nothing
+        sim.ask(DONE)
+        all_back(g)
+        sim.hold(HINT_QUEUE)
+        for command in 8, DONE, STOP:
+            sim.ask(command)
+            time.sleep(0.3)
+        sim.release(HINT_QUEUE)
+        all_back(g)             # it was done, whatever came then
 
 
 @slow
