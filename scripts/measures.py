@@ -251,7 +251,8 @@ def fragmented(setup, rival):
     """A guest filled to 80 % with single pages, every other one freed again."""
     figures = {}
     with setup.guest(rival, append=ZEROED) as g:
-        g.resize(g.mem - FIRST - MIB // 2)
+        # of half a MiB a balloon makes single pages
+        g.resize(g.mem - FIRST - (MIB // 2 if rival.balloon else 0))
         g.resize(g.mem)
         job = g.bg(f"exec memhog fragment {g.mem * 4 // 5 // MIB}M", "held", GIVE_UP)
         asked = g.mem * 3 // 8
