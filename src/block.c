@@ -12,14 +12,14 @@
 #include "pfn.h"
 #include "vballoon.h"
 
-#define VB_GFP_BLOCK	(__GFP_NOMEMALLOC | __GFP_NORETRY | __GFP_NOWARN | \
-			 VB_GFP_UNTOUCHED)
+#define VB_GFP_BLOCK	(__GFP_THISNODE | __GFP_NOMEMALLOC | __GFP_NORETRY | \
+			 __GFP_NOWARN | VB_GFP_UNTOUCHED)
 /* Given back in one go: 128 MiB, well below a millisecond. */
 #define VB_BLOCK_GO	64UL
 /*
- * Of a node's free memory, what stays in blocks (%).  Below a tenth kcompactd
- * starts to make some (fragmentation_score_wmark() in mm/compaction.c, with
- * vm.compaction_proactiveness at its default).
+ * What stays in blocks of a node's free memory (%, its zones weighed by their
+ * size).  Below a tenth kcompactd starts to make some: fragmentation_score_node()
+ * in mm/compaction.c, with vm.compaction_proactiveness at its default.
  */
 #define VB_BLOCK_LEFT	15
 
@@ -57,55 +57,48 @@ unsigned long vb_block_share(unsigned long pages)
 static unsigned long vb_zone_free(const struct zone *zone,
 				  unsigned long *blocks)
 {
-	unsigned long free = 0;
+	unsigned long free = 0, pieces = 0;
 	unsigned int order;
 
-	*blocks = 0;
-	for (order = 0; order <= MAX_PAGE_ORDER; order++) {
+	for (order = 0; order < ARRAY_SIZE(zone->free_area); order++) {
 		if (order == VB_BLOCK_ORDER)
-			*blocks = free;
+			pieces = free;
 		free += READ_ONCE(zone->free_area[order].nr_free) << order;
 	}
-	*blocks = free - *blocks;
+	*blocks = free - pieces;
 	return free;
 }
 
-/* The same of a node; its zones weigh what they weigh with kcompactd. */
+/*
+ * Free blocks that leave the node enough of them; a guess, since others take
+ * and give.  A node that has pieces only is worse off than one that has a
+ * smaller part of the balloon in blocks: its huge pages are gone, and kcompactd
+ * works to make some.
+ */
 static unsigned long vb_node_spare(const pg_data_t *node)
 {
-	unsigned long free, blocks, all = 0, left = 0;
+	unsigned long least = node->node_present_pages * VB_BLOCK_LEFT;
+	unsigned long blocks[MAX_NR_ZONES], part[MAX_NR_ZONES];
+	unsigned long free, surplus, left = 0, spare = 0;
 	const struct zone *zone;
 	int i;
 
 	for (i = 0; i < MAX_NR_ZONES; i++) {
 		zone = &node->node_zones[i];
-		free = vb_zone_free(zone, &blocks);
-		left += zone->present_pages *
-			(free ? mult_frac(100UL, blocks, free) : 100);
-		all += blocks;
+		free = vb_zone_free(zone, &blocks[i]);
+		part[i] = zone->present_pages *
+			  (free ? mult_frac(100UL, blocks[i], free) : 100);
+		left += part[i];
 	}
-	left /= node->node_present_pages + 1;
-	return left > VB_BLOCK_LEFT ?
-	       all - mult_frac(all, VB_BLOCK_LEFT, left) : 0;
-}
-
-/**
- * vb_block_spare() - free blocks that leave the guest enough of them
- *
- * A guest that has pieces only is worse off than one with a smaller balloon of
- * blocks: its huge pages are gone, and kcompactd works to make some.
- *
- * Context: Any.
- * Return: blocks.  A guess, to be made again before the next are taken.
- */
-unsigned long vb_block_spare(void)
-{
-	unsigned long spare = 0;
-	int nid;
-
-	for_each_online_node(nid)
-		spare += vb_node_spare(NODE_DATA(nid)) / VB_BLOCK_PAGES;
-	return spare;
+	/* The allocator empties the highest zone first. */
+	while (i-- && left > least) {
+		if (i == ZONE_MOVABLE || !blocks[i] || !part[i])
+			continue;
+		surplus = min(part[i], left - least);
+		spare += mult_frac(blocks[i], surplus, part[i]);
+		left -= surplus;
+	}
+	return spare / VB_BLOCK_PAGES;
 }
 
 /* Unrolled, since the loop costs as much as the marks. */
@@ -127,9 +120,9 @@ static void vb_block_unmark(struct page *page)
 		__ClearPageOffline(page + i);
 }
 
-static struct page *vb_block_alloc(void)
+static struct page *vb_block_alloc(int nid)
 {
-	struct page *page = alloc_pages(VB_GFP_BLOCK, VB_BLOCK_ORDER);
+	struct page *page = alloc_pages_node(nid, VB_GFP_BLOCK, VB_BLOCK_ORDER);
 
 	if (page && !vb_pfn_tellable(page_to_pfn(page))) {
 		__free_pages(page, VB_BLOCK_ORDER);
@@ -213,30 +206,42 @@ static unsigned long vb_block_dequeue(struct vb_store *store,
 	return got;
 }
 
+/* Add what a node has to spare, up to @nr blocks in all. */
+static void vb_node_take(struct vb_batch *batch, unsigned long nr, int nid)
+{
+	unsigned long spare = vb_node_spare(NODE_DATA(nid));
+	struct page *page;
+
+	for (; batch->nr < nr && spare; spare--) {
+		page = vb_block_alloc(nid);
+		if (!page)
+			break;
+		batch->pfn[batch->nr++] = page_to_pfn(page);
+	}
+}
+
 /**
  * vb_block_prepare() - take free blocks for the balloon
  * @store: the store
  * @batch: an empty batch; gets the blocks, sorted
  * @nr: blocks wanted
  *
- * Fills @batch with as many as are free, which may be none.
+ * Fills @batch with as many as are to spare, which may be none.
  *
  * Context: The worker only (@store->sorted).
  */
 void vb_block_prepare(struct vb_store *store, struct vb_batch *batch,
 		      unsigned long nr)
 {
-	struct page *page;
+	int nid;
 
 	batch->order = VB_BLOCK_ORDER;
 	batch->nr = 0;
 	nr = min_t(unsigned long, nr, batch->capacity);
-	while (batch->nr < nr) {
-		page = vb_block_alloc();
-		if (!page)
-			break;
-		batch->pfn[batch->nr++] = page_to_pfn(page);
-	}
+	/* From nearby, then from anywhere. */
+	vb_node_take(batch, nr, numa_mem_id());
+	for_each_online_node(nid)
+		vb_node_take(batch, nr, nid);
 	vb_pfn_sort(batch->pfn, store->sorted, batch->nr);
 }
 

@@ -142,9 +142,9 @@ static inline int vb_find_vqs(struct virtio_device *vdev, unsigned int nr,
 }
 #endif
 
-/* The largest order that the page allocator knows. */
+/* The largest order that the page allocator knows; MAX_ORDER is not always it. */
 #ifndef MAX_PAGE_ORDER
-#define MAX_PAGE_ORDER	(MAX_ORDER - 1)
+#define MAX_PAGE_ORDER	((int)ARRAY_SIZE(((struct zone *)NULL)->free_area) - 1)
 #endif
 
 /* Shrinkers: registered by their user once, allocated by the core since 6.7. */

@@ -92,7 +92,7 @@ static void vb_fill(struct vb_device *vb, struct vb_batch *batch,
 	unsigned long blocks = vb_blocks_due(vb, nr);
 
 	vb_kept_yield(vb, min(nr, max(blocks, 1UL) * VB_BLOCK_PAGES));
-	vb_block_prepare(&vb->store, batch, min(blocks, vb_block_spare()));
+	vb_block_prepare(&vb->store, batch, blocks);
 	if (batch->nr) {
 		vb_policy_fed(&vb->policy);
 		return;
@@ -110,7 +110,7 @@ static void vb_fill(struct vb_device *vb, struct vb_batch *batch,
 /* One block too many, for which single pages will leave. */
 static void vb_fill_exchange(struct vb_device *vb, struct vb_batch *batch)
 {
-	vb_block_prepare(&vb->store, batch, min(vb_block_spare(), 1UL));
+	vb_block_prepare(&vb->store, batch, 1);
 	vb_policy_exchanged(&vb->policy, batch->nr, vb_policy_now());
 }
 

@@ -646,7 +646,6 @@ void vb_store_empty(struct vb_store *store);
 
 /* block.c: the store's blocks */
 unsigned long vb_block_share(unsigned long pages);
-unsigned long vb_block_spare(void);
 void vb_block_prepare(struct vb_store *store, struct vb_batch *batch,
 		      unsigned long nr);
 void vb_block_abort(struct vb_batch *batch);

@@ -7,7 +7,7 @@ import time
 
 from books import Books
 from case import kernels
-from gauge import (BLOCK, PAGE, backed, balloon, boot, close, counters, end, free,
+from gauge import (BLOCK, BLOCK_ORDER, DEBUG_NEEDS, PAGE, backed, balloon, boot, close, counters, end, free,
                    free_blocks, go_offline, held, in_blocks, marked, memhog,
                    memory_blocks, most_ballooned, move, noise, offline, said, state,
                    wait_free, wait_state, warm)
@@ -305,24 +305,56 @@ def test_block_exchange(ctx):
 
 # ---- not the last ones ----
 
+def nodes_free(g):
+    """Free memory of each node, and the part of it in blocks."""
+    found = {}
+    for line in g.read("/proc/buddyinfo").splitlines():
+        _, node, _, _, *counts = line.replace(",", "").split()
+        sizes = [int(n) * PAGE << order for order, n in enumerate(counts)]
+        free_now, blocks = found.get(node, (0, 0))
+        found[node] = free_now + sum(sizes), blocks + sum(sizes[BLOCK_ORDER:])
+    return found
+
+
+def left(ctx, g, size, node):
+    """Shrink a fragmented guest: NODE keeps free blocks, and nobody has to make some."""
+    before = g.vmstat()
+    move(g, size)
+    free_now, blocks = nodes_free(g)[node]
+    time.sleep(WATCHED)
+    moved = g.vmstat()["pgmigrate_success"] - before["pgmigrate_success"]
+    ctx.log(f"{in_blocks(g) // MIB} of {held(g) // MIB} MiB in blocks; of free memory "
+            f"{blocks / free_now:.1%} is blocks; {moved} pages migrated")
+    assert in_blocks(g) > 32 * MIB, in_blocks(g)
+    assert blocks > 0.1 * free_now, (blocks, free_now)
+    assert moved < 64, moved
+
+
 @kernels("6.1", "7.x")
 def test_block_left(ctx):
-    """A fragmented guest keeps a part of its free blocks: nobody has to make some."""
+    """A fragmented guest keeps a part of its free blocks, whichever way they go."""
     with boot(ctx, 1024, props=REPORTING) as g:
         job = memhog(g, f"fragment {g.mem * 4 // 5 // MIB}M")
         for engine in "range", "pfn":
             g.insmod(f"engine={engine}")
-            before = g.vmstat()
-            move(g, g.mem * 5 // 8)
-            whole, part = in_blocks(g), free_blocks(g)[0] * BLOCK / g.meminfo()["MemFree"]
-            time.sleep(WATCHED)
-            moved = g.vmstat()["pgmigrate_success"] - before["pgmigrate_success"]
-            ctx.log(f"{engine}: {whole // MIB} of {held(g) // MIB} MiB in blocks, "
-                    f"{part:.1%} of free memory is blocks, {moved} pages migrated")
-            assert whole > 32 * MIB, whole
-            assert part > 0.1, part
-            assert moved < 64, moved
+            left(ctx, g, g.mem * 5 // 8, "0")
+            move(g, g.mem)
             g.rmmod()
+        end(g, job)
+
+
+@kernels("6.1", "7.x")
+def test_block_left_node(ctx):
+    """So does each node, though another has more."""
+    # the last machine whose nodes need no memory backends of their own
+    with boot(ctx, 1024, machine="pc-i440fx-5.0", extra=[
+            "-numa", "node,nodeid=0,cpus=0,mem=512M",
+            "-numa", f"node,nodeid=1,mem={512 + DEBUG_NEEDS * ctx.debug}M"]) as g:
+        # (a node's own memory is taken first, and there is one CPU)
+        job = memhog(g, "fragment 380M")
+        g.insmod()
+        left(ctx, g, g.mem - 200 * MIB, "0")
+        move(g, g.mem)
         end(g, job)
 
 
