@@ -12,7 +12,7 @@ import subprocess
 import time
 
 from case import kernels, slow
-from gauge import free, said, wait_free, wait_state
+from gauge import free, noise, said, wait_free, wait_state
 from guest import MIB
 from machine import script
 from simhost import (DEFLATE, DEFLATE_ON_OOM, INFLATE, MUST_TELL_HOST, PAGE,
@@ -62,7 +62,7 @@ def says(g, text, times=1):
 
 def all_back(g):
     """The driver is gone, or its balloon empty: the memory is the guest's."""
-    wait_free(g, g.free_before - CLOSE)
+    wait_free(g, g.free_before - max(CLOSE, noise(g)))
 
 
 @kernels("6.12", "7.x", "debug")
