@@ -7,6 +7,7 @@
  * as long as the balloon has a block, each of its pages is marked offline:
  * dumps, hibernation and /proc/kcore leave it alone.
  */
+#include <linux/math64.h>
 #include <linux/mm.h>
 
 #include "pfn.h"
@@ -95,10 +96,11 @@ static unsigned long vb_node_spare(const pg_data_t *node)
 		if (i == ZONE_MOVABLE || !blocks[i] || !part[i])
 			continue;
 		surplus = min(part[i], left - least);
-		spare += mult_frac(blocks[i], surplus, part[i]);
+		spare += div64_ul((u64)(blocks[i] / VB_BLOCK_PAGES) * surplus,
+				  part[i]);
 		left -= surplus;
 	}
-	return spare / VB_BLOCK_PAGES;
+	return spare;
 }
 
 /* Unrolled, since the loop costs as much as the marks. */
