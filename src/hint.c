@@ -200,6 +200,7 @@ static int vb_hint_tell(struct vb_device *vb, u32 cmd)
 		goto out;
 	WRITE_ONCE(hint->cmd_posted, true);
 	hint->told = cmd;
+	hint->urge = true;
 	rc = 0;
 	if (cmd == VIRTIO_BALLOON_CMD_ID_STOP)
 		goto out;

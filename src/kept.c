@@ -8,7 +8,6 @@
  */
 #include <linux/mm.h>
 #include <linux/oom.h>
-#include <linux/vmstat.h>
 
 #include "vballoon.h"
 
@@ -121,18 +120,14 @@ static unsigned long vb_kept_strain(struct vb_device *vb, unsigned long nr)
  * @vb: the device
  * @nr: guest pages that are needed
  *
- * What the host wants for good comes before what it wants to leave out, where
- * there is not room for both.
+ * What the host wants for good comes before what it wants to leave out.
  *
  * Context: Process context.
+ * Return: false if there is nothing to give.
  */
-void vb_kept_yield(struct vb_device *vb, unsigned long nr)
+bool vb_kept_yield(struct vb_device *vb, unsigned long nr)
 {
-	unsigned long floor = vb_policy_floor(vb_total_pages(vb), PAGE_SHIFT);
-
-	if (vb_kept_pages(vb) &&
-	    global_zone_page_state(NR_FREE_PAGES) < nr + floor)
-		vb_kept_strain(vb, nr);
+	return vb_kept_pages(vb) && vb_kept_strain(vb, nr);
 }
 
 static unsigned long vb_kept_count_objects(struct shrinker *shrinker,

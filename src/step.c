@@ -86,13 +86,33 @@ static unsigned long vb_blocks_due(struct vb_device *vb, unsigned long nr)
 	return min(blocks, (share - min(share, size)) / VB_BLOCK_PAGES);
 }
 
+/* Free memory that the balloon may take, without what hints have taken. */
+static bool vb_has_room(struct vb_device *vb, unsigned long nr)
+{
+	u64 floor = vb_policy_floor(vb_total_pages(vb), PAGE_SHIFT);
+
+	return global_zone_page_state(NR_FREE_PAGES) >= nr + floor;
+}
+
+static void vb_fill_blocks(struct vb_device *vb, struct vb_batch *batch,
+			   unsigned long blocks)
+{
+	vb_block_prepare(&vb->store, batch, blocks);
+	/* There may be room without a block, since hints take blocks. */
+	if (blocks && !batch->nr &&
+	    vb_kept_yield(vb, blocks * VB_BLOCK_PAGES))
+		vb_block_prepare(&vb->store, batch, blocks);
+}
+
 static void vb_fill(struct vb_device *vb, struct vb_batch *batch,
 		    unsigned long nr)
 {
 	unsigned long blocks = vb_blocks_due(vb, nr);
+	unsigned long due = min(nr, max(blocks, 1UL) * VB_BLOCK_PAGES);
 
-	vb_kept_yield(vb, min(nr, max(blocks, 1UL) * VB_BLOCK_PAGES));
-	vb_block_prepare(&vb->store, batch, blocks);
+	if (!vb_has_room(vb, due))
+		vb_kept_yield(vb, due);
+	vb_fill_blocks(vb, batch, blocks);
 	if (batch->nr) {
 		vb_policy_fed(&vb->policy);
 		return;

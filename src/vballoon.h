@@ -697,7 +697,7 @@ void vb_kept_put(struct vb_hint *hint, struct page *page,
 struct page *vb_kept_get(struct vb_hint *hint, struct list_head *list);
 void vb_kept_free(struct page *page);
 unsigned long vb_kept_give(struct vb_device *vb, unsigned long nr);
-void vb_kept_yield(struct vb_device *vb, unsigned long nr);
+bool vb_kept_yield(struct vb_device *vb, unsigned long nr);
 unsigned long vb_kept_pages(struct vb_device *vb);
 
 /* report.c */

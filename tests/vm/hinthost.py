@@ -24,7 +24,7 @@ class HintHost(SimHost):
 
     def __init__(self, reporting=False, **more):
         self.told = []
-        self.blocks = set()             # of the last command
+        self.blocks = {}                # of the last command: address to size
         self.hinted = self.reported = 0
         features = {STATS_VQ, FREE_PAGE_HINT} | ({REPORTING} if reporting else set())
         super().__init__(features=features, queues=5 if reporting else 4, **more)
@@ -38,7 +38,7 @@ class HintHost(SimHost):
     def on_start(self, ring):
         super().on_start(ring)
         if ring.index == INFLATE:
-            self.told, self.blocks = [], set()
+            self.told, self.blocks = [], {}
 
     def on_arrival(self, ring, buf):
         if ring.index == HINT:
@@ -65,13 +65,14 @@ class HintHost(SimHost):
             if size != 4:
                 self.fault(f"hint: a command of {size} bytes")
             self.told.append(*struct.unpack("<I", self.memory.read(addr, 4)))
-            self.blocks = set()
+            if self.told[-1] != STOP:
+                self.blocks = {}
             return
         if not self.told or self.told[-1] == STOP:
             self.fault(f"hint: {addr:#x}+{size:#x} for no command")
         if addr in self.blocks or size < 512 * PAGE or addr % size:
             self.fault(f"hint: {addr:#x}+{size:#x}, twice, small or not aligned")
-        self.blocks.add(addr)
+        self.blocks[addr] = size
         self._mark(addr, size)
 
     def _mark(self, addr, size):
