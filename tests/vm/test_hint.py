@@ -278,15 +278,21 @@ def test_hint_sim_commands(ctx):
         all_back(g)
 
 
+@contextlib.contextmanager
+def reading(ctx):
+    """simulated(), and the hint queue, of a host that takes its time with command 5."""
+    with simulated(ctx) as (sim, g):
+        sim.late(0.1, HINT_QUEUE, order="random")
+        sim.ask(5)
+        sim.wait(lambda: sim.hinted > 20 * MIB)
+        yield sim, g, sim.rings[HINT_QUEUE]
+
+
 @slow
 def test_hint_sim_stop(ctx):
     """A host that calls it off in the middle. DONE ends it; STOP may mean no more than
     that the host reads, and what it has read stays until DONE."""
-    with simulated(ctx) as (sim, g):
-        ring = sim.rings[HINT_QUEUE]
-        sim.late(0.1, HINT_QUEUE, order="random")
-        sim.ask(5)
-        sim.wait(lambda: sim.hinted > 20 * MIB)
+    with reading(ctx) as (sim, g, ring):
         sim.ask(DONE)
         sim.wait(lambda: sim.told[-1] == STOP and not ring.pending)
         assert sim.hinted < 300 * MIB, sim.hinted
@@ -309,11 +315,7 @@ def test_hint_sim_stop(ctx):
 @slow
 def test_hint_sim_slow(ctx):
     """A host that asks again, or no more, while it has yet to read the last answer."""
-    with simulated(ctx) as (sim, g):
-        ring = sim.rings[HINT_QUEUE]
-        sim.late(0.1, HINT_QUEUE, order="random")
-        sim.ask(5)
-        sim.wait(lambda: sim.hinted > 20 * MIB)
+    with reading(ctx) as (sim, g, ring):
         sim.ask(STOP)
         time.sleep(0.01)
         assert ring.pending and sim.told == [5], sim.told
