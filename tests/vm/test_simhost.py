@@ -12,7 +12,7 @@ import subprocess
 import time
 
 from case import kernels, slow
-from gauge import free, noise, said, wait_free, wait_state
+from gauge import OOM_KILLED, free, noise, said, wait_free, wait_state
 from guest import MIB
 from machine import script
 from simhost import (DEFLATE, DEFLATE_ON_OOM, INFLATE, MUST_TELL_HOST, PAGE,
@@ -343,6 +343,7 @@ def test_sim_silent_oom_must_tell(ctx):
         sim.set_target(2 * SOME)
         sim.wait_actual(2 * SOME)
         sim.hold(INFLATE, DEFLATE, deaf=True)
+        g.allow.append(OOM_KILLED)
         assert starve(g, free(g) + 100 * MIB) == 1
         g.rmmod(timeout=BOUND)
         all_back(g)
