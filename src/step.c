@@ -80,7 +80,7 @@ static unsigned long vb_blocks_due(struct vb_device *vb, unsigned long nr)
 	unsigned long blocks = min_t(unsigned long, nr / VB_BLOCK_PAGES,
 				     vb->block_batch);
 	unsigned long size = vb_store_held(&vb->store) + vb->moving[VB_INFLATE];
-	unsigned long share = vb_block_share(size + blocks * VB_BLOCK_PAGES);
+	unsigned long share = vb_spare_share(size + blocks * VB_BLOCK_PAGES);
 
 	size -= min(size, vb_store_singles(&vb->store));
 	return min(blocks, (share - min(share, size)) / VB_BLOCK_PAGES);

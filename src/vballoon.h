@@ -644,8 +644,11 @@ unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
 			       struct vb_batch **advice);
 void vb_store_empty(struct vb_store *store);
 
+/* spare.c: how many blocks the guest can spare */
+unsigned long vb_spare_share(unsigned long pages);
+unsigned long vb_spare_blocks(int nid);
+
 /* block.c: the store's blocks */
-unsigned long vb_block_share(unsigned long pages);
 void vb_block_prepare(struct vb_store *store, struct vb_batch *batch,
 		      unsigned long nr);
 void vb_block_abort(struct vb_batch *batch);

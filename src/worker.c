@@ -118,7 +118,7 @@ static struct vb_goal vb_goal(struct vb_device *vb)
 	};
 
 	/* No exchange takes memory from the kernel for programs. */
-	if (vb_block_share(VB_BLOCK_PAGES) == VB_BLOCK_PAGES)
+	if (vb_spare_share(VB_BLOCK_PAGES) == VB_BLOCK_PAGES)
 		view.block = VB_BLOCK_PAGES;
 	view.reserve = vb_reserve_pages(vb, view.total);
 	view.floor = vb_policy_floor(view.total, PAGE_SHIFT);
