@@ -26,15 +26,16 @@ sys.path.insert(0, str(HERE / "vm"))
 sys.dont_write_bytecode = True
 
 import case                                             # noqa: E402
+import loglint                                          # noqa: E402
 from machine import BadName, Unavailable, boot_files    # noqa: E402
 
 KERNELS = "6.1,6.12,7.x"
 TAIL = 25               # lines of a failed test's log that are shown
 GIB_EACH = 4            # of available memory, for each guest beside another
-PASS, FAIL, SKIP = "ok", "FAIL", "skip"
+PASS, FAIL, SKIP, AGAIN = "ok", "FAIL", "skip", "again"
 
 Test = collections.namedtuple("Test", "name stem function")
-Job = collections.namedtuple("Job", "test kernel limit scale dir")
+Job = collections.namedtuple("Job", "test kernel limit scale dir again")
 
 
 class Usage(Exception):
@@ -89,7 +90,8 @@ def job_for(test, kernel, logs):
     scale = float(os.environ.get("VBALLOON_SCALE", 1)) * \
         (case.DEBUG_SCALE if kernel == "debug" else 1)
     limit = getattr(test.function, "timeout", case.DEFAULT_TIMEOUT) * scale
-    return Job(test, kernel, limit, scale, logs / kernel.replace("/", "_") / test.name)
+    return Job(test, kernel, limit, scale, logs / kernel.replace("/", "_") / test.name,
+               False)
 
 
 # ---- one test, in a process of its own ----
@@ -153,9 +155,14 @@ def result_of(job, overdue):
     if overdue:
         return FAIL, f"not done in {job.limit:.0f} s, killed"
     try:
-        return json.loads((job.dir / "result").read_text())
+        result, reason = json.loads((job.dir / "result").read_text())
     except (FileNotFoundError, ValueError):
         return FAIL, "the test's process died"
+    if result == FAIL and not job.again and any(
+            loglint.stale_breakpoint(console.read_text(errors="replace"))
+            for console in job.dir.glob("*.console")):
+        return AGAIN, f"QEMU ran a breakpoint that was gone, see {job.dir}"
+    return result, reason
 
 
 # ---- all of them ----
@@ -164,7 +171,7 @@ class Report:
     """Says how it goes, and counts."""
 
     def __init__(self):
-        self.counts = {PASS: 0, FAIL: 0, SKIP: 0}
+        self.counts = {PASS: 0, FAIL: 0, SKIP: 0, AGAIN: 0}
 
     def line(self, result, seconds, kernel, name, reason=""):
         self.counts[result] += 1
@@ -212,6 +219,9 @@ def run_all(jobs, parallel, report):
                     report.line(result, seconds, job.kernel, job.test.name, reason)
                     if result == FAIL:
                         report.failure(job)
+                    elif result == AGAIN:
+                        waiting.appendleft(job._replace(
+                            dir=job.dir.with_suffix(".again"), again=True))
                 elif seconds > job.limit + 5:
                     kill(pid)
                 elif seconds > job.limit and not overdue:

@@ -4,6 +4,7 @@
 import concurrent.futures
 import time
 
+import loglint
 from case import kernels, timeout
 from guest import MIB, GuestError, LogError
 
@@ -22,6 +23,22 @@ def test_harness_log(ctx):
     else:
         raise AssertionError("a WARNING went unnoticed")
     assert guest.complaints(allow=["at this test"]) == []
+
+
+@kernels("6.1")
+@timeout(60)
+def test_harness_breakpoint(ctx):
+    """QEMU's fault is told from a breakpoint in our own code, and from a panic"""
+    oops = "Oops: int3: 0000 [#1] SMP\nCPU: 0 PID: 83\nRIP: 0010:%s\nCode: e5 f7\n"
+    with ctx.guest(mem=128, balloon=None) as g:
+        assert not loglint.stale_breakpoint(g.console())
+        g.allow.append("int3: 0000")
+        for line in (oops % "enqueue_task_fair+0xa0b/0xcc0").splitlines():
+            g.sh(f"echo '<4>{line}' > /dev/kmsg")
+        g.wait(lambda: "Code: e5 f7" in g.console(), "the last line")
+        assert loglint.stale_breakpoint(g.console())
+    assert not loglint.stale_breakpoint(oops % "vb_worker+0x10/0x20 [vballoon]")
+    assert not loglint.stale_breakpoint(oops.replace("int3", "general protection fault"))
 
 
 @kernels("6.1")
