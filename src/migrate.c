@@ -112,10 +112,10 @@ static int vb_migrate_page(struct balloon_dev_info *balloon,
 	} else if (rc == -ENOENT) {
 		vb_balloon_forget(balloon, page, vb->store.adjust);
 		vb_store_forget(&vb->store);
-		vb_count(vb, VB_DEFLATED, 1);
+		vb_moved(vb, VB_DEFLATE, 1);
 		rc = 0;
 	}
-	/* vb_stop() waits for this lock: nothing of @vb is touched after it. */
+	/* vb_stop() waits for this lock, long before @vb is freed. */
 	mutex_unlock(&vb->migrator.lock);
 	return rc;
 }
@@ -124,6 +124,7 @@ static int vb_migrate_page(struct balloon_dev_info *balloon,
  * vb_migrate_parked() - does a page wait here for the host?
  * @vb: the device
  *
+ * Context: Any.
  * Return: true if vb_migrate_settle() has something to do, now or later.
  */
 bool vb_migrate_parked(struct vb_device *vb)
@@ -156,7 +157,7 @@ void vb_migrate_settle(struct vb_device *vb)
 		folio_wait_locked(page_folio(page));
 		migrator->page[VB_INFLATE] = NULL;
 		vb_store_commit(&vb->store, migrator->inflate);
-		vb_count(vb, VB_INFLATED, 1);
+		vb_moved(vb, VB_INFLATE, 1);
 	}
 	page = migrator->page[VB_DEFLATE];
 	if (page && vb_batch_acknowledged(migrator->deflate)) {
@@ -220,6 +221,8 @@ int vb_migrate_init(struct vb_device *vb)
 /**
  * vb_migrate_exit() - free what vb_migrate_init() took
  * @vb: the device, its store empty
+ *
+ * Context: Any.
  */
 void vb_migrate_exit(struct vb_device *vb)
 {

@@ -39,7 +39,15 @@ static void vb_send(struct vb_device *vb, struct vb_batch *batch, enum vb_op op)
 	vb_channel_reap(vb);
 }
 
-static void vb_moved(struct vb_device *vb, enum vb_op op, unsigned long nr)
+/**
+ * vb_moved() - count and trace pages that came into the balloon or left it
+ * @vb: the device
+ * @op: which
+ * @nr: guest pages; none is no news
+ *
+ * Context: Any.
+ */
+void vb_moved(struct vb_device *vb, enum vb_op op, unsigned long nr)
 {
 	if (!nr)
 		return;
@@ -318,7 +326,7 @@ void vb_step_empty(struct vb_device *vb)
 		vb_store_abort(vb->batches[i]);
 		vb_idle_put(vb, vb->batches[i]);
 	}
-	vb_count(vb, VB_DEFLATED,
+	vb_moved(vb, VB_DEFLATE,
 		 vb_store_held(&vb->store) + vb->moving[VB_DEFLATE]);
 	memset(vb->moving, 0, sizeof(vb->moving));
 	vb_store_empty(&vb->store);
@@ -327,6 +335,8 @@ void vb_step_empty(struct vb_device *vb)
 /**
  * vb_step_exit() - free what vb_step_init() took
  * @vb: the device, its balloon empty
+ *
+ * Context: Any.
  */
 void vb_step_exit(struct vb_device *vb)
 {

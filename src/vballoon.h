@@ -417,6 +417,8 @@ struct vb_hint {
  * @awaits: the worker has an interest in what the host answers; written by the
  *          worker
  * @stopping: no new work; set before the queues go away
+ * @life: held while the conversation begins or ends
+ * @leaving: it does not begin again; under @life
  * @target: what the host wants, in guest pages; written by the worker
  * @reserve: the reservation in bytes, 0 for the default; any time
  * @actual: the value of `actual` written last, in balloon pages; worker, or
@@ -463,6 +465,8 @@ struct vb_device {
 	bool exchanging;
 	bool awaits;
 	bool stopping;
+	struct mutex life;		/* of the conversation */
+	bool leaving;
 
 	unsigned long target;
 	u64 reserve;
@@ -554,6 +558,7 @@ int vb_step_inflate(struct vb_device *vb, const struct vb_goal *goal);
 int vb_step_deflate(struct vb_device *vb, unsigned long nr);
 int vb_step_evict(struct vb_device *vb, const struct vb_range *range);
 unsigned long vb_step_release(struct vb_device *vb, unsigned long nr);
+void vb_moved(struct vb_device *vb, enum vb_op op, unsigned long nr);
 
 /* state.c */
 void vb_state_set(struct vb_device *vb, enum vb_state state,
