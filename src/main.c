@@ -29,7 +29,7 @@ static void vb_config_changed(struct virtio_device *vdev)
  * Start the conversation.  The device has agreed on features, and its status
  * does not say DRIVER_OK yet.
  */
-static int vb_start(struct vb_device *vb)
+static int vb_begin(struct vb_device *vb)
 {
 	int rc;
 
@@ -73,7 +73,7 @@ err_channel:
  * End the conversation, whatever the host does or does not: after the reset it
  * holds no page, so all go back to the guest.
  */
-static void vb_stop(struct vb_device *vb)
+static void vb_end(struct vb_device *vb)
 {
 	if (READ_ONCE(vb->stopping))
 		return;
@@ -103,10 +103,34 @@ static void vb_stop(struct vb_device *vb)
 	WRITE_ONCE(vb->limited_by, VB_LIMIT_NONE);
 }
 
+static int vb_start(struct vb_device *vb)
+{
+	int rc = -ESHUTDOWN;
+
+	mutex_lock(&vb->life);
+	if (!vb->leaving)
+		rc = vb_begin(vb);
+	mutex_unlock(&vb->life);
+	return rc;
+}
+
+static void vb_stop(struct vb_device *vb)
+{
+	mutex_lock(&vb->life);
+	vb_end(vb);
+	mutex_unlock(&vb->life);
+}
+
+/* For good: the next kernel knows of no balloon. */
 static int vb_reboot_notify(struct notifier_block *nb, unsigned long action,
 			    void *data)
 {
-	vb_stop(container_of(nb, struct vb_device, reboot_nb));
+	struct vb_device *vb = container_of(nb, struct vb_device, reboot_nb);
+
+	mutex_lock(&vb->life);
+	vb->leaving = true;
+	vb_end(vb);
+	mutex_unlock(&vb->life);
 	return NOTIFY_DONE;
 }
 
@@ -133,6 +157,7 @@ static struct vb_device *vb_alloc(struct virtio_device *vdev)
 	vb->stopping = true;
 	vb->state = VB_STOPPED;
 	vb->reboot_nb.notifier_call = vb_reboot_notify;
+	mutex_init(&vb->life);
 	init_waitqueue_head(&vb->oom_wait);
 	init_waitqueue_head(&vb->evict_wait);
 	INIT_WORK(&vb->stats_work, vb_stats_work);
