@@ -59,6 +59,8 @@ void vb_channel_finish(struct vb_channel *channel, struct vb_batch *batch)
 {
 	enum vb_kind kind = batch->kind;
 
+	lockdep_assert_held(&channel->lock);
+
 	vb_batch_settle(channel, batch);
 	if (kind == VB_KIND_PAGES)
 		list_add_tail(&batch->node, &channel->acked);
@@ -78,6 +80,8 @@ void vb_channel_finish(struct vb_channel *channel, struct vb_batch *batch)
 void vb_channel_drop(struct vb_channel *channel, struct vb_batch *batch)
 {
 	enum vb_kind kind = batch->kind;
+
+	lockdep_assert_held(&channel->lock);
 
 	vb_batch_settle(channel, batch);
 	if (kind == VB_KIND_PAGES)
@@ -150,14 +154,18 @@ int vb_channel_report(struct vb_device *vb, struct scatterlist *sg,
 	batch.nr = nents;
 	if (!vb_channel_send(vb, &batch))
 		return -ENODEV;
-	vb_channel_pump(vb);
-	if (vb_channel_reap(vb))
-		vb_host_answered(vb);
-	/* The worker says what we wait for. */
-	while (!wait_event_idle_timeout(vb->channel.wait,
-					vb_batch_acknowledged(&batch),
-					VB_SILENT_AFTER))
+	for (;;) {
+		/* Again, if there was no room: the worker may be frozen. */
+		vb_channel_pump(vb);
+		if (vb_channel_reap(vb))
+			vb_host_answered(vb);
+		if (wait_event_idle_timeout(vb->channel.wait,
+					    vb_batch_acknowledged(&batch),
+					    VB_SILENT_AFTER))
+			break;
+		/* It says what we wait for. */
 		vb_kick_worker(vb);
+	}
 	/* Nor is it known to a host that was reset. */
 	return READ_ONCE(vb->stopping) ? -ENODEV : 0;
 }
@@ -257,6 +265,7 @@ void vb_channel_release_end(struct vb_device *vb)
  * As long as it does, none of the pages in them may be inflated again: the two
  * queues are not ordered.  Ask after the page was allocated.
  *
+ * Context: Any.
  * Return: true if a deflate was sent, or is about to be, and is not
  * acknowledged.
  */
@@ -274,6 +283,7 @@ bool vb_channel_advising(struct vb_device *vb)
  * What the host has acknowledged counts until the worker has collected it: the
  * interrupt that was to say so may find the worker on its way to bed.
  *
+ * Context: Any.
  * Return: true if something of the worker's is not acknowledged, or is, but
  * vb_channel_acked() has not returned it.
  */
@@ -286,6 +296,7 @@ bool vb_channel_busy(struct vb_device *vb)
  * vb_channel_broken() - has the device broken its protocol, or gone?
  * @vb: the device; its queues are open
  *
+ * Context: Any.
  * Return: true if nothing can be sent before the next reset.
  */
 bool vb_channel_broken(struct vb_device *vb)
@@ -305,6 +316,7 @@ bool vb_channel_broken(struct vb_device *vb)
  * vb_channel_silent() - has the host not answered for too long?
  * @vb: the device
  *
+ * Context: Any.
  * Return: true if it has not on any of the queues that it has something of.
  */
 bool vb_channel_silent(struct vb_device *vb)
@@ -368,6 +380,8 @@ int vb_channel_init(struct vb_device *vb)
 /**
  * vb_channel_exit() - free what vb_channel_init() took
  * @vb: the device, its channel closed
+ *
+ * Context: Any.
  */
 void vb_channel_exit(struct vb_device *vb)
 {

@@ -56,6 +56,8 @@ static unsigned int vb_post_pfns(struct vb_channel *channel,
 	struct scatterlist sg[VB_WIRE_PFNS / VB_BUF_PFNS];
 	unsigned int nr, first, nents = 0;
 
+	lockdep_assert_held(&channel->lock);
+
 	nr = vb_wire_fill(wire, batch, whole ? VB_WIRE_PFNS : VB_BUF_PFNS,
 			  channel->foreign);
 	sg_init_table(sg, DIV_ROUND_UP(nr, VB_BUF_PFNS));
@@ -103,6 +105,8 @@ static unsigned int vb_post_ranges(struct vb_channel *channel,
 	struct scatterlist *sg = batch->sg;
 	unsigned int nents = batch->nr;
 	unsigned int nr = batch->nr;
+
+	lockdep_assert_held(&channel->lock);
 
 	if (!sg) {
 		sg = channel->sg;
@@ -300,6 +304,8 @@ int vb_line_init(struct vb_line *line, bool pfns)
 /**
  * vb_line_exit() - free what vb_line_init() took
  * @line: the line, closed
+ *
+ * Context: Any.
  */
 void vb_line_exit(struct vb_line *line)
 {
