@@ -25,10 +25,11 @@
  */
 #define VB_HINT_GFP	(__GFP_NORETRY | __GFP_NOWARN | __GFP_NOMEMALLOC | \
 			 VB_GFP_UNTOUCHED)
-/* The largest block (4 MiB on x86) and the smallest that is worth a buffer. */
-#define VB_HINT_ORDER_MAX	MAX_PAGE_ORDER
+/* The largest block, 4 MiB, and the smallest that is worth a buffer. */
+#define VB_HINT_ORDER_MAX	min_t(unsigned int, MAX_PAGE_ORDER, \
+				      VB_BLOCK_ORDER + 1)
 #define VB_HINT_ORDER_MIN	VB_BLOCK_ORDER
-/* Blocks before the host: what a silent one can keep, 128 MiB on x86. */
+/* Blocks before the host: what a silent one can keep, 128 MiB. */
 #define VB_HINT_INFLIGHT	32U
 /* Blocks to a notification. */
 #define VB_HINT_KICK		8U
@@ -294,6 +295,7 @@ static void vb_hint_work(struct work_struct *work)
 	struct vb_hint *hint = &vb->hint;
 	unsigned long until = jiffies + VB_WORK_SLICE;
 	unsigned int posted = 0;
+	unsigned long recent;
 	int rc;
 
 	do {
@@ -315,12 +317,13 @@ static void vb_hint_work(struct work_struct *work)
 	/* The worker says so, and from then on looks itself. */
 	if (vb_hint_silent(vb) && !READ_ONCE(vb->awaits))
 		vb_kick_worker(vb);
+	recent = READ_ONCE(hint->progress) + HZ;
 	if (!rc)
 		queue_delayed_work(hint->wq, &hint->work, 0);
 	else if (rc == -EBUSY || READ_ONCE(hint->inflight))
 		queue_delayed_work(hint->wq, &hint->work,
-				   time_before(jiffies, hint->progress + HZ) ?
-				   1 : VB_HINT_LOOK);
+				   time_before(jiffies, recent) ? 1 :
+				   VB_HINT_LOOK);
 }
 
 /* Nothing is told, nothing is asked. */
@@ -412,6 +415,8 @@ int vb_hint_init(struct vb_device *vb)
 /**
  * vb_hint_exit() - free what vb_hint_init() took
  * @vb: the device, stopped
+ *
+ * Context: May sleep.
  */
 void vb_hint_exit(struct vb_device *vb)
 {

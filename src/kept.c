@@ -139,8 +139,12 @@ static unsigned long vb_kept_count_objects(struct shrinker *shrinker,
 static unsigned long vb_kept_scan_objects(struct shrinker *shrinker,
 					  struct shrink_control *control)
 {
-	return vb_kept_strain(vb_shrinker_data(shrinker),
-			      control->nr_to_scan) ?: SHRINK_STOP;
+	unsigned long given;
+
+	given = vb_kept_strain(vb_shrinker_data(shrinker), control->nr_to_scan);
+	/* A block is more than was asked for: it counts as a whole. */
+	control->nr_scanned = given;
+	return given ?: SHRINK_STOP;
 }
 
 static int vb_kept_oom(struct notifier_block *nb, unsigned long unused,

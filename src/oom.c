@@ -49,6 +49,9 @@ static int vb_oom_notify(struct notifier_block *nb, unsigned long unused,
 	unsigned long *total = parm;
 	unsigned long freed;
 
+	/* Others, hints among them, had enough. */
+	if (*total >= VB_OOM_GIFT)
+		return NOTIFY_OK;
 	set_bit(VB_PENDING_OOM, &vb->pending);
 	freed = vb_must_tell(vb) ? vb_oom_ask(vb) : vb_oom_release(vb);
 	vb_count(vb, VB_OOM_PAGES, freed);
