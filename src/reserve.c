@@ -86,6 +86,7 @@ MODULE_PARM_DESC(reserve, "memory that the guest keeps whatever the host asks fo
  * vb_total_pages() - the memory of the guest with an empty balloon
  * @vb: the device
  *
+ * Context: Any.
  * Return: guest pages.
  */
 u64 vb_total_pages(struct vb_device *vb)
@@ -100,10 +101,15 @@ u64 vb_total_pages(struct vb_device *vb)
 /**
  * vb_reserve_init() - take the reservation from the module's parameter
  * @vb: the device
+ *
+ * Context: Any.
  */
 void vb_reserve_init(struct vb_device *vb)
 {
 	vb->reserve = vb_reserve_param;
+	if (vb->reserve >> PAGE_SHIFT > vb_total_pages(vb))
+		dev_warn(&vb->vdev->dev, "reserve=%llu is more than the guest has: the balloon stays empty\n",
+			 vb->reserve);
 }
 
 /**
@@ -111,6 +117,7 @@ void vb_reserve_init(struct vb_device *vb)
  * @vb: the device
  * @total: from vb_total_pages()
  *
+ * Context: Any.
  * Return: guest pages.
  */
 u64 vb_reserve_pages(struct vb_device *vb, u64 total)

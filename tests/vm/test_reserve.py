@@ -39,6 +39,9 @@ def test_reserve_parameter(ctx):
         for text in ("lots", "-1M", "12Q", "M", "", "0", "1G1", "17179869185G"):
             assert g.run(f"insmod /vballoon.ko reserve={text}")[0], f"{text!r} was taken"
             assert said(g, f"reserve={text}: not a size") in (1, 2), text
+        g.insmod("reserve=1G")
+        assert said(g, "reserve=1073741824 is more than the guest has") == 1
+        g.rmmod()
         g.insmod("reserve=256M")
         assert g.read("/sys/module/vballoon/parameters/reserve").strip() == str(KEPT)
         assert balloon(g, "reserve_bytes") == str(KEPT)
