@@ -42,7 +42,7 @@ unsigned long vb_spare_share(unsigned long pages)
 					  zone_cma_pages(zone);
 		}
 	}
-	return kernel < all ? mult_frac(pages, kernel, all) : pages;
+	return kernel < all ? mul_u64_u64_div_u64(pages, kernel, all) : pages;
 }
 
 /* Free memory of a zone, and the part of it in blocks: guest pages. */

@@ -48,7 +48,8 @@ void vb_state_set(struct vb_device *vb, enum vb_state state,
 	    vb->complained & BIT(limit))
 		return;
 	vb->complained |= BIT(limit);
-	dev_info(dev, "stops at %lu MiB of the %lu MiB that the host wants from this guest: %s\n",
-		 vb_store_held(&vb->store) >> (20 - PAGE_SHIFT),
-		 vb->target >> (20 - PAGE_SHIFT), vb_reasons[limit]);
+	dev_info_ratelimited(dev, "stops at %lu MiB of the %lu MiB that the host wants from this guest: %s\n",
+			     vb_store_held(&vb->store) >> (20 - PAGE_SHIFT),
+			     vb->target >> (20 - PAGE_SHIFT),
+			     vb_reasons[limit]);
 }
