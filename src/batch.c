@@ -12,6 +12,8 @@
  * @kind: who will wait for it
  * @capacity: runs that fit in @pfn
  * @pfn: room for them
+ *
+ * Context: Any.
  */
 void vb_batch_init(struct vb_batch *batch, enum vb_kind kind,
 		   unsigned int capacity, u32 *pfn)
@@ -50,6 +52,8 @@ struct vb_batch *vb_batch_alloc(enum vb_kind kind, unsigned int capacity)
 /**
  * vb_batch_free() - free what vb_batch_alloc() gave
  * @batch: a batch that is in no list and not sent, or NULL
+ *
+ * Context: Any.
  */
 void vb_batch_free(struct vb_batch *batch)
 {
@@ -63,6 +67,7 @@ void vb_batch_free(struct vb_batch *batch)
  * vb_batch_pages() - how much memory a batch names
  * @batch: the batch
  *
+ * Context: Any.
  * Return: guest pages.
  */
 unsigned long vb_batch_pages(const struct vb_batch *batch)
@@ -75,6 +80,7 @@ unsigned long vb_batch_pages(const struct vb_batch *batch)
  * @batch: the batch
  * @range: the page frames
  *
+ * Context: Any.
  * Return: true if so.
  */
 bool vb_batch_overlaps(const struct vb_batch *batch,
@@ -94,6 +100,7 @@ bool vb_batch_overlaps(const struct vb_batch *batch,
  * vb_batch_acknowledged() - has the host read all of a batch?
  * @batch: a batch that was sent
  *
+ * Context: Any.
  * Return: true once the batch is the caller's again.
  */
 bool vb_batch_acknowledged(const struct vb_batch *batch)

@@ -56,6 +56,7 @@ MODULE_PARM_DESC(engine, "how 2 MiB blocks travel: range (on the reporting queue
  * vb_engine_name() - what a person calls an engine
  * @engine: the engine
  *
+ * Context: Any.
  * Return: its name.
  */
 const char *vb_engine_name(enum vb_engine engine)
@@ -66,6 +67,8 @@ const char *vb_engine_name(enum vb_engine engine)
 /**
  * vb_engine_init() - choose the engine
  * @vb: the device, its features negotiated
+ *
+ * Context: Process context.
  */
 void vb_engine_init(struct vb_device *vb)
 {

@@ -51,6 +51,7 @@ static u64 vb_share(u64 total, unsigned int share, u64 least)
  * @total: pages that the guest has with an empty balloon
  * @page_shift: log2 of the page size
  *
+ * Context: Any.
  * Return: pages that the guest keeps when nobody said otherwise.
  */
 u64 vb_policy_reserve(u64 total, unsigned int page_shift)
@@ -63,6 +64,7 @@ u64 vb_policy_reserve(u64 total, unsigned int page_shift)
  * @total: pages that the guest has with an empty balloon
  * @page_shift: log2 of the page size
  *
+ * Context: Any.
  * Return: guest pages.
  */
 u64 vb_policy_floor(u64 total, unsigned int page_shift)
@@ -78,6 +80,8 @@ u64 vb_policy_floor(u64 total, unsigned int page_shift)
  *
  * Inflation pauses; each shortage doubles the pause.  But one time of need may
  * call the OOM notifiers often: that is one shortage, which lasts.
+ *
+ * Context: Any; the caller sees to it that it is alone.
  */
 void vb_policy_short(struct vb_policy *policy, enum vb_limit why, u64 now)
 {
@@ -108,6 +112,8 @@ static void vb_policy_forget(struct vb_policy *policy)
  * @policy: the policy
  *
  * Ends a run of shortages.  After an OOM it takes more: the whole target.
+ *
+ * Context: Any; the caller sees to it that it is alone.
  */
 void vb_policy_fed(struct vb_policy *policy)
 {
@@ -122,6 +128,8 @@ void vb_policy_fed(struct vb_policy *policy)
  * @now: time in ms
  *
  * The next one is due soon, or after a pause that doubles.
+ *
+ * Context: Any; the caller sees to it that it is alone.
  */
 void vb_policy_exchanged(struct vb_policy *policy, bool done, u64 now)
 {
@@ -192,6 +200,7 @@ static void vb_policy_retarget(struct vb_policy *policy,
  * long as the guest keeps its reservation and some available memory: the host
  * "SHOULD" get its pages (virtio 1.3, 5.5.6.1), it has no right to them.
  *
+ * Context: Any; the caller sees to it that it is alone.
  * Return: the goal.
  */
 struct vb_goal vb_policy_goal(struct vb_policy *policy,

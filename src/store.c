@@ -34,6 +34,8 @@ static void vb_batch_add(struct vb_batch *batch, struct page *page)
  * vb_store_init() - prepare an empty store
  * @store: the store
  * @adjust: take ballooned pages off the guest's total (MemTotal)
+ *
+ * Context: Any.
  */
 void vb_store_init(struct vb_store *store, bool adjust)
 {
@@ -48,6 +50,7 @@ void vb_store_init(struct vb_store *store, bool adjust)
  * vb_store_held() - pages in the balloon
  * @store: the store
  *
+ * Context: Any.
  * Return: guest pages.
  */
 unsigned long vb_store_held(struct vb_store *store)
@@ -59,6 +62,7 @@ unsigned long vb_store_held(struct vb_store *store)
  * vb_store_singles() - single pages in the balloon
  * @store: the store
  *
+ * Context: Any.
  * Return: guest pages.
  */
 unsigned long vb_store_singles(struct vb_store *store)

@@ -267,6 +267,8 @@ int vb_worker_init(struct vb_device *vb)
 /**
  * vb_worker_exit() - free what vb_worker_init() took
  * @vb: the device, stopped
+ *
+ * Context: May sleep.
  */
 void vb_worker_exit(struct vb_device *vb)
 {
