@@ -198,7 +198,7 @@ class Host:
 def claim_move(host, giver, taker, asked, back, unused, shrunk, seconds):
     """The claim that a balloon is worth its while."""
     # blocks may come from memory that the guest never used: nobody holds that
-    host.claim(back + unused >= GIVEN_BACK * asked,
+    host.claim(back + unused >= GIVEN_BACK * asked and back >= asked // 2,
                f"{giver.name} was asked for {asked // MIB} MiB; its process "
                f"gave back {back // MIB} MiB ({100 * back / asked:.1f} %; "
                f"{unused // MIB} MiB it had never held) in {shrunk:.1f} s; "

@@ -6,7 +6,7 @@ import pathlib
 import time
 
 from books import Books
-from case import kernels
+from case import kernels, slow
 from gauge import (BLOCK, BLOCK_ORDER, PAGE, backed, balloon, boot, close, counters, end, free,
                    free_blocks, go_offline, held, in_blocks, marked, memhog,
                    memory_blocks, most_ballooned, move, noise, offline, said, state,
@@ -257,6 +257,7 @@ def goals(g, seconds=WATCHED):
     return int(g.sh(f"grep -c vballoon_goal: {trace}trace", check=False))
 
 
+@slow
 @kernels("6.1", "7.x")
 def test_block_exchange(ctx):
     """A guest that was fragmented once does not stay so."""
@@ -332,6 +333,7 @@ def left(ctx, g, size, node):
     assert moved < 64, moved
 
 
+@slow
 @kernels("6.1", "7.x")
 def test_block_left(ctx):
     """A fragmented guest keeps a part of its free blocks, whichever way they go."""
@@ -389,6 +391,7 @@ def kernel_memory(ctx, g, where):
     assert g.vmstat()["oom_kill"] == 0
 
 
+@slow
 @kernels("6.1", "7.x")
 def test_block_movable_zone(ctx):
     """Blocks come from where the kernel's own memory comes from: some is left there,

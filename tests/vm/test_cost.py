@@ -7,11 +7,12 @@ Counts only: instructions, notifications, writes; a busy host changes none.
 import statistics
 import time
 
-from case import kernels
+from case import kernels, slow
 from gauge import PAGE, instructions
 from guest import MIB
 
 NOTIFY, CONFIG = "virtio_queue_notify", "virtio_balloon_set_config"
+DISCARD = "ram_block_discard_range"
 DRIVERS = {"in-tree": lambda g: g.modprobe_intree(), "vballoon": lambda g: g.insmod()}
 ROUNDS = 3
 TAIL = 0.3              # s; when `actual` is there, the host may still be told
@@ -47,6 +48,7 @@ def measure(g, small):
     return cost
 
 
+@slow
 @kernels("6.1")
 def test_cost_counts(ctx):
     """Fewer instructions a page, 4 times fewer notifications, 100 times fewer
@@ -68,6 +70,31 @@ def test_cost_counts(ctx):
     for way in "inflate", "deflate":
         for what, factor in ("instructions", 1), (NOTIFY, 4), (CONFIG, 100):
             assert ours[way, what] * factor <= theirs[way, what], (way, what)
+
+
+@slow
+@kernels("6.1")     # others cannot be told not to report free pages
+def test_cost_ranges(ctx):
+    """As ranges at most 30 instructions a page, and 256 notifications and discards
+    a GiB; no more where the kernel zeroes what it hands out."""
+    for zeroing in 0, 1:
+        with ctx.guest(mem=4096, icount=True, append=f"init_on_alloc={zeroing}",
+                       props={"free-page-reporting": "on"}, trace=[NOTIFY, DISCARD]) as g:
+            g.insmod("engine=range")
+            # the kernel's own reports of free pages are none of a move's cost
+            g.sh("echo 11 >/sys/module/page_reporting/parameters/page_reporting_order")
+            moved = g.mem - 512 * MIB
+            discards = g.traces(DISCARD)
+            cost = measure(g, 512 * MIB)
+            discards = (g.traces(DISCARD) - discards) / ROUNDS
+            for way in "inflate", "deflate":
+                page = cost[way, "instructions"] / (moved / PAGE)
+                told = cost[way, NOTIFY] / (moved / (1 << 30))
+                ctx.log(f"init_on_alloc={zeroing}, {way}: {page:.1f} instructions a page, "
+                        f"{told:.0f} notifications a GiB")
+                assert page <= 30 and told <= 256, (zeroing, way)
+            ctx.log(f"{discards / (moved / (1 << 30)):.0f} discards a GiB")
+            assert 0 < discards <= 256 * moved / (1 << 30), discards
 
 
 def deflate_watched(g):
@@ -99,6 +126,7 @@ def deflate_watched(g):
     return told.index(True) / told.count(False)
 
 
+@slow
 @kernels("6.1")
 def test_cost_deflate_first(ctx):
     """The guest has its memory before the host has worked through the PFNs."""

@@ -93,6 +93,7 @@ def cost(ctx, driver, props):
         return sent
 
 
+@slow
 @kernels("6.1", "7.x", "debug")
 @timeout(400)
 def test_hint_bytes(ctx):
@@ -349,6 +350,7 @@ def test_hint_sim_small_ring(ctx):
         all_back(g)
 
 
+@slow
 def test_hint_sim_silent(ctx):
     """A host that falls silent gets no more than a bit, and keeps nobody."""
     with simulated(ctx) as (sim, g):

@@ -7,7 +7,7 @@ import subprocess
 import tarfile
 import tempfile
 
-from case import kernels
+from case import kernels, slow
 from gauge import boot, close, free, held, move, noise, wait_free, wait_state
 from guest import MIB
 from machine import boot_files
@@ -119,6 +119,7 @@ def test_leave_unplug(ctx):
             subject.again()
 
 
+@slow
 @kernels("6.1", "7.x", "debug")
 def test_leave_reset(ctx):
     """The machine is reset in the middle; the next boot starts from nothing. (For a
@@ -150,6 +151,7 @@ def test_leave_suspend(ctx):
         subject.back()
 
 
+@slow
 @kernels("6.1", "7.x", "debug")
 def test_leave_reboot(ctx):
     """`reboot`: the driver empties the balloon before the machine starts again."""
@@ -177,6 +179,7 @@ def kexec_disk(kernel, folder):
     return ["-drive", f"file={disk},format=raw,if=virtio,readonly=on"]
 
 
+@slow
 @kernels("6.1", "7.x")
 def test_leave_kexec(ctx):
     """The next kernel finds all of the guest's memory, without a reset."""

@@ -4,7 +4,7 @@
 import random
 import time
 
-from case import debug_only, kernels, not_debug, timeout
+from case import debug_only, kernels, not_debug, slow, timeout
 from gauge import (BLOCK_ORDER, PAGE, boot, cached, close, counters, end, free, held,
                    memhog, move, noise, warm)
 from guest import MIB
@@ -93,6 +93,7 @@ def rounds(ctx, driver):
         return max(rss)
 
 
+@slow
 @kernels("6.1", "7.x", "debug")
 @timeout(400)
 def test_report_rounds(ctx):
@@ -149,6 +150,7 @@ def test_report_no_poison(ctx):
              **{"page-poison": "off"})
 
 
+@slow
 def test_report_rmmod(ctx):
     """The driver goes while it reports."""
     with boot(ctx, 768, props=REPORTING) as g:
@@ -186,6 +188,7 @@ def test_report_inflate(ctx):
         close(free(g), before, noise(g), "free memory")
 
 
+@slow
 @not_debug      # which takes too long to wake up
 def test_report_suspend(ctx):
     """Reports go on after a sleep."""

@@ -241,12 +241,14 @@ def offlines(ctx, **device):
         all_back(g)
 
 
+@slow
 @kernels("6.1", "7.x")
 def test_sim_block_offline(ctx):
     """Memory with blocks in it goes offline when the host has read what was said."""
     offlines(ctx)
 
 
+@slow
 @kernels("6.1", "7.x")
 def test_sim_block_offline_must_tell(ctx):
     offlines(ctx, features=TOLD)

@@ -4,7 +4,7 @@
 import random
 import time
 
-from case import kernels
+from case import kernels, slow
 from gauge import (PAGE, balloon, boot, close, counters, free, held, move, noise, said,
                    wait_state)
 from guest import MIB
@@ -88,6 +88,7 @@ def nothing(ctx, g, size, limit):
     assert g.meminfo()["MemAvailable"] > 8 * MIB, g.meminfo()["MemAvailable"]
 
 
+@slow
 def test_target_of_nothing(ctx):
     """1 MiB, 1 byte: as far as it goes; and all the way back."""
     with boot(ctx, 384) as g:
