@@ -9,8 +9,8 @@
 #include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
-#include <linux/swab.h>
 
+#include "pfn.h"
 #include "vballoon.h"
 
 /* The lines of PFNs count PFNs, the line of ranges counts runs. */
@@ -20,25 +20,6 @@ static unsigned int vb_line_size(const struct vb_line *line,
 	if (!line->wire[0].pfn)
 		return batch->nr;
 	return vb_batch_pages(batch) * VB_PFNS_PER_PAGE;
-}
-
-/* Write the next PFNs of a batch as the host reads them. */
-static unsigned int vb_wire_fill(struct vb_wire *wire,
-				 const struct vb_batch *batch, unsigned int max,
-				 bool foreign)
-{
-	unsigned int per_run = VB_PFNS_PER_PAGE << batch->order;
-	unsigned int run = batch->posted / per_run;
-	unsigned int next = batch->posted % per_run;
-	unsigned int nr = 0;
-	u32 pfn;
-
-	for (; nr < max && run < batch->nr; run++, next = 0) {
-		pfn = batch->pfn[run] * VB_PFNS_PER_PAGE + next;
-		for (; nr < max && next < per_run; next++, pfn++)
-			wire->pfn[nr++] = foreign ? swab32(pfn) : pfn;
-	}
-	return nr;
 }
 
 /*
@@ -53,13 +34,19 @@ static unsigned int vb_post_pfns(struct vb_channel *channel,
 				 const struct vb_batch *batch)
 {
 	bool whole = batch->order && batch->op == VB_INFLATE && channel->chains;
+	const struct vb_runs runs = {
+		.pfn = batch->pfn,
+		.nr = batch->nr,
+		.order = batch->order,
+		.scale = VB_PFNS_PER_PAGE,
+	};
 	struct scatterlist sg[VB_WIRE_PFNS / VB_BUF_PFNS];
 	unsigned int nr, first, nents = 0;
 
 	lockdep_assert_held(&channel->lock);
 
-	nr = vb_wire_fill(wire, batch, whole ? VB_WIRE_PFNS : VB_BUF_PFNS,
-			  channel->foreign);
+	nr = vb_pfn_write(wire->pfn, whole ? VB_WIRE_PFNS : VB_BUF_PFNS, &runs,
+			  batch->posted, channel->foreign);
 	sg_init_table(sg, DIV_ROUND_UP(nr, VB_BUF_PFNS));
 	for (first = 0; first < nr; first += VB_BUF_PFNS)
 		sg_set_buf(&sg[nents++], wire->pfn + first,

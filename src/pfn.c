@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
+ * Page frame numbers, put in order and written for the host.
+ *
  * The page allocator hands out runs of ascending pages, so a merge sort that
  * starts from the runs it finds needs a handful of passes, where a general
  * sort cost a third of all that an inflation does.
  */
 #ifdef __KERNEL__
 #include <linux/string.h>
+#include <linux/swab.h>
 #else
 #include <string.h>
+#define swab32 __builtin_bswap32
 #endif
 
 #include "pfn.h"
@@ -64,4 +68,35 @@ void vb_pfn_sort(u32 *pfn, u32 *scratch, unsigned int nr)
 	}
 	if (from != pfn)
 		memcpy(pfn, from, nr * sizeof(*pfn));
+}
+
+/**
+ * vb_pfn_write() - write PFNs as the host reads them
+ * @to: gets them
+ * @max: room in @to
+ * @runs: the guest pages
+ * @from: PFNs of @runs that were written before
+ * @foreign: the host's byte order is not ours
+ *
+ * Source: virtio 1.3, 5.5.6: numbers of 4 KiB pages, whatever the guest's are;
+ * in the guest's byte order on a legacy device ("Legacy Interface").
+ *
+ * Context: Any.
+ * Return: PFNs written; fewer than @max at the end of @runs only.
+ */
+unsigned int vb_pfn_write(u32 *to, unsigned int max, const struct vb_runs *runs,
+			  unsigned int from, bool foreign)
+{
+	unsigned int size = runs->scale << runs->order;
+	unsigned int run = from / size;
+	unsigned int next = from % size;
+	unsigned int nr = 0;
+	u32 pfn;
+
+	for (; nr < max && run < runs->nr; run++, next = 0) {
+		pfn = runs->pfn[run] * runs->scale + next;
+		for (; nr < max && next < size; next++, pfn++)
+			to[nr++] = foreign ? swab32(pfn) : pfn;
+	}
+	return nr;
 }

@@ -148,6 +148,73 @@ static void test_organ_pipe(void)
 	sort_all_sizes(fill_organ_pipe);
 }
 
+/* Written in pieces, the runs are all their 4 KiB pages, in order. */
+static void expect_written(const struct vb_runs *runs, bool foreign)
+{
+	unsigned int size = runs->scale << runs->order;
+	unsigned int all = runs->nr * size;
+	unsigned int done, max, nr, i;
+
+	for (done = 0; done < all; done += nr) {
+		u32 *to, wanted;
+
+		max = 1 + unit_below(512);
+		to = malloc(max * sizeof(*to));
+		nr = vb_pfn_write(to, max, runs, done, foreign);
+		EXPECT(nr == (max < all - done ? max : all - done),
+		       "%u of %u PFNs after %u, of %u", nr, max, done, all);
+		for (i = 0; i < nr; i++) {
+			wanted = runs->pfn[(done + i) / size] * runs->scale +
+				 (done + i) % size;
+			if (foreign)
+				wanted = wanted >> 24 | (wanted >> 8 & 0xff00) |
+					 (wanted & 0xff00) << 8 | wanted << 24;
+			EXPECT(to[i] == wanted, "PFN %u is %#x, not %#x",
+			       done + i, to[i], wanted);
+		}
+		free(to);
+	}
+	EXPECT(!vb_pfn_write(NULL, 256, runs, all, foreign), "PFNs of nothing");
+}
+
+static void write_all(unsigned int scale, bool foreign)
+{
+	/* a single page, and 2 MiB of pages of 4, 16 and 64 KiB */
+	const unsigned int orders[] = { 0, scale == 1 ? 9 : scale == 4 ? 7 : 5 };
+	u32 pfn[40];
+	unsigned int i, nr;
+
+	for (i = 0; i < 2; i++) {
+		struct vb_runs runs = { .pfn = pfn, .order = orders[i], .scale = scale };
+
+		for (nr = 0; nr <= 40; nr++) {
+			fill_random(pfn, nr);
+			/* what a balloon may have: vb_pfn_tellable() */
+			for (runs.nr = 0; runs.nr < nr; runs.nr++)
+				pfn[runs.nr] = pfn[runs.nr] / scale >> orders[i] <<
+					       orders[i];
+			expect_written(&runs, foreign);
+		}
+	}
+}
+
+static void test_write(void)
+{
+	write_all(1, false);
+}
+
+static void test_write_large(void)
+{
+	write_all(4, false);
+	write_all(16, false);
+}
+
+static void test_write_foreign(void)
+{
+	write_all(1, true);
+	write_all(16, true);
+}
+
 const struct unit_test pfn_tests[] = {
 	{ "pfn: sorts random numbers", test_random },
 	{ "pfn: leaves sorted ones", test_ascending },
@@ -156,5 +223,8 @@ const struct unit_test pfn_tests[] = {
 	{ "pfn: sorts duplicates", test_duplicates },
 	{ "pfn: sorts the runs of an allocator", test_runs },
 	{ "pfn: sorts an organ pipe", test_organ_pipe },
+	{ "pfn: writes blocks and pages", test_write },
+	{ "pfn: writes pages of 16 and 64 KiB", test_write_large },
+	{ "pfn: writes in the other byte order", test_write_foreign },
 	{ }
 };
