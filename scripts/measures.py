@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from rivals import BASE, PAGE, QUIET, Skip
-from gauge import end, instructions, warm
+from gauge import end, instructions, short_lists, warm
 from guest import MIB, NOTIFY, GuestError
 from machine import accelerator
 
@@ -208,8 +208,8 @@ def free_blocks(g):
 def blocks(setup, rival):
     """Free 2 MiB blocks in the guest after a cycle."""
     with setup.guest(rival, setup.most) as g:
-        # Per-CPU lists hide free pages: as short as can be, cut by the next use.
-        g.sh("sysctl -w vm.percpu_pagelist_high_fraction=1000000; memhog touch 64M")
+        short_lists(g)
+        g.sh("memhog touch 64M")
         before = free_blocks(g)
         g.resize(small(g))
         g.resize(g.mem)

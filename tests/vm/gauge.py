@@ -39,6 +39,12 @@ def cached(g):
     return zones(g, "count:")
 
 
+def short_lists(g):
+    """Keep the allocator's per-CPU lists as short as can be; they are cut when they
+    are used next."""
+    g.sh("sysctl -w vm.percpu_pagelist_high_fraction=1000000")
+
+
 def free(g):
     """Free memory, that on the allocator's per-CPU lists included.
 

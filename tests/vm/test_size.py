@@ -3,7 +3,7 @@
 
 from books import Books
 from case import kernels, slow, timeout
-from gauge import PAGE, boot, counters, free, move, noise, wait_free, warm
+from gauge import PAGE, boot, counters, free, move, noise, short_lists, wait_free, warm
 from guest import MIB
 
 
@@ -34,8 +34,7 @@ def test_size_cycles(ctx):
     """Five times from 4 GiB to 512 MiB and back: nothing is lost on the way."""
     with boot(ctx, 4096) as g:
         before = free(g)
-        # what lies on the per-CPU lists is free, and not in MemFree: keep them short
-        g.sh("sysctl -w vm.percpu_pagelist_high_fraction=1000000")
+        short_lists(g)      # or MemFree is off by what lies on them
         g.insmod()
         books = Books(g, warm(g)[0])
         start, bare = free(g), g.meminfo()["MemFree"]
