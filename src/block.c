@@ -14,8 +14,8 @@
 
 #define VB_GFP_BLOCK	(__GFP_THISNODE | __GFP_NOMEMALLOC | __GFP_NORETRY | \
 			 __GFP_NOWARN | VB_GFP_UNTOUCHED)
-/* Given back in one go: 128 MiB, well below a millisecond. */
-#define VB_BLOCK_GO	64UL
+/* Given back in one go, and told in one page: 512 MiB, a millisecond or two. */
+#define VB_BLOCK_GO	256UL
 
 /* Unrolled, since the loop costs as much as the marks. */
 static void vb_block_mark(struct page *page)
@@ -248,7 +248,7 @@ static struct vb_batch *vb_block_carrier(struct page *page)
 /**
  * vb_block_release() - give blocks back to the guest at once
  * @store: the store
- * @nr: blocks wanted; one call gives 64 at the most
+ * @nr: blocks wanted; one call gives 256 at the most
  * @range: only blocks with any of these page frames, or NULL
  * @advice: gets the batch that tells the host, NULL if there is nothing to tell
  *
