@@ -27,6 +27,7 @@ sys.dont_write_bytecode = True
 
 import case                                             # noqa: E402
 import loglint                                          # noqa: E402
+from guest import QemuFault                             # noqa: E402
 from machine import BadName, Unavailable, boot_files    # noqa: E402
 
 KERNELS = "6.1,6.12,7.x"
@@ -104,6 +105,9 @@ def run_test(job):
         return PASS, ""
     except case.SkipTest as reason:
         return SKIP, str(reason)
+    except QemuFault as error:
+        traceback.print_exc()
+        return AGAIN, str(error).splitlines()[0]
     except BaseException as error:
         traceback.print_exc()
         return FAIL, (str(error) or type(error).__name__).splitlines()[0]
@@ -158,10 +162,12 @@ def result_of(job, overdue):
         result, reason = json.loads((job.dir / "result").read_text())
     except (FileNotFoundError, ValueError):
         return FAIL, "the test's process died"
-    if result == FAIL and not job.again and any(
+    if result == FAIL and any(
             loglint.stale_breakpoint(console.read_text(errors="replace"))
             for console in job.dir.glob("*.console")):
-        return AGAIN, f"QEMU ran a breakpoint that was gone, see {job.dir}"
+        result, reason = AGAIN, "QEMU ran a breakpoint that was gone"
+    if result == AGAIN:
+        return (FAIL, reason) if job.again else (AGAIN, f"{reason}, see {job.dir}")
     return result, reason
 
 

@@ -386,7 +386,7 @@ def kernel_memory(ctx, g, where):
     """The kernel has enough for itself, whatever programs could still have."""
     ctx.log(f"{where}: {in_blocks(g) // MIB} of {held(g) // MIB} MiB in blocks, "
             f"{g.meminfo()['MemAvailable'] // MIB} MiB available")
-    g.sh("mkdir /tmp/d && cd /tmp/d && seq 15000 | xargs mkdir", 120)
+    g.sh("mkdir /tmp/d && cd /tmp/d && seq 10000 | xargs mkdir", 120)
     ctx.log(f"{g.meminfo()['Slab'] // MIB} MiB of slab")
     assert g.vmstat()["oom_kill"] == 0
 
