@@ -11,6 +11,7 @@ from case import kernels, slow
 from gauge import PAGE, instructions
 from guest import MIB
 
+GIB = 1 << 30
 NOTIFY, CONFIG = "virtio_queue_notify", "virtio_balloon_set_config"
 DISCARD = "ram_block_discard_range"
 DRIVERS = {"in-tree": lambda g: g.modprobe_intree(), "vballoon": lambda g: g.insmod()}
@@ -63,7 +64,7 @@ def test_cost_counts(ctx):
             moved = g.mem - small
     ours, theirs = costs["vballoon"], costs["in-tree"]
     for way, what in ours:
-        unit, size = ("page", PAGE) if what == "instructions" else ("GiB", 1 << 30)
+        unit, size = ("page", PAGE) if what == "instructions" else ("GiB", GIB)
         per = moved / size
         ctx.log(f"{way} {what} a {unit}: in-tree {theirs[way, what] / per:.0f}, "
                 f"vballoon {ours[way, what] / per:.0f}")
@@ -78,23 +79,23 @@ def test_cost_ranges(ctx):
     """As ranges at most 30 instructions a page, and 256 notifications and discards
     a GiB; no more where the kernel zeroes what it hands out."""
     for zeroing in 0, 1:
-        with ctx.guest(mem=4096, icount=True, append=f"init_on_alloc={zeroing}",
+        with ctx.guest(mem=8192, icount=True, append=f"init_on_alloc={zeroing}",
                        props={"free-page-reporting": "on"}, trace=[NOTIFY, DISCARD]) as g:
             g.insmod("engine=range")
             # the kernel's own reports of free pages are none of a move's cost
             g.sh("echo 11 >/sys/module/page_reporting/parameters/page_reporting_order")
-            moved = g.mem - 512 * MIB
+            moved = g.mem - GIB
             discards = g.traces(DISCARD)
-            cost = measure(g, 512 * MIB)
+            cost = measure(g, GIB)
             discards = (g.traces(DISCARD) - discards) / ROUNDS
             for way in "inflate", "deflate":
                 page = cost[way, "instructions"] / (moved / PAGE)
-                told = cost[way, NOTIFY] / (moved / (1 << 30))
+                told = cost[way, NOTIFY] / (moved / GIB)
                 ctx.log(f"init_on_alloc={zeroing}, {way}: {page:.1f} instructions a page, "
                         f"{told:.0f} notifications a GiB")
                 assert page <= 30 and told <= 256, (zeroing, way)
-            ctx.log(f"{discards / (moved / (1 << 30)):.0f} discards a GiB")
-            assert 0 < discards <= 256 * moved / (1 << 30), discards
+            ctx.log(f"{discards / (moved / GIB):.0f} discards a GiB")
+            assert 0 < discards <= 256 * moved / GIB, discards
 
 
 def deflate_watched(g):
