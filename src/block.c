@@ -14,7 +14,7 @@
 
 #define VB_GFP_BLOCK	(__GFP_THISNODE | __GFP_NOMEMALLOC | __GFP_NORETRY | \
 			 __GFP_NOWARN | VB_GFP_UNTOUCHED)
-/* Given back in one go, and told in one page: 512 MiB, a millisecond or two. */
+/* Given back in one go, and told in one page: 512 MiB, 3 million instructions. */
 #define VB_BLOCK_GO	256UL
 
 /* Unrolled, since the loop costs as much as the marks. */

@@ -177,8 +177,8 @@ class Guest:
         """Has the balloon an interrupt that does not arrive?
 
         An iothread of QEMU's raises the device's interrupt without the lock under
-        which a CPU lowers it (hw/pci/pci.c). The count of who holds the line may be
-        wrong from then on, for good: the line is low when the device has raised it.
+        which a CPU lowers it (virtio_notify() in hw/virtio/virtio-balloon.c). The
+        line was then seen low though the device had raised it, and stayed so.
         """
         if "iothread" not in self.props or self.process.poll() is not None:
             return False
