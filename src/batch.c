@@ -4,7 +4,7 @@
  */
 #include <linux/slab.h>
 
-#include "vballoon.h"
+#include "batch.h"
 
 /**
  * vb_batch_init() - make a batch out of memory that the caller has

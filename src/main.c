@@ -21,7 +21,7 @@ static void vb_config_changed(struct virtio_device *vdev)
 	struct vb_device *vb = vdev->priv;
 
 	set_bit(VB_PENDING_CONFIG, &vb->pending);
-	vb_kick_worker(vb);
+	vb_worker_kick(&vb->worker);
 	vb_hint_config_changed(vb);
 }
 
@@ -50,11 +50,11 @@ static int vb_begin(struct vb_device *vb)
 	virtio_cread_le(vb->vdev, struct virtio_balloon_config, actual,
 			&vb->actual);
 
-	WRITE_ONCE(vb->stopping, false);
+	WRITE_ONCE(vb->worker.stopping, false);
 	WRITE_ONCE(vb->state, VB_IDLE);
 	queue_work(vb->stats_wq, &vb->stats_work);
 	set_bit(VB_PENDING_CONFIG, &vb->pending);
-	vb_kick_worker(vb);
+	vb_worker_kick(&vb->worker);
 	vb_hint_config_changed(vb);
 	vb_report_start(vb);
 	return 0;
@@ -75,13 +75,13 @@ err_channel:
  */
 static void vb_end(struct vb_device *vb)
 {
-	if (READ_ONCE(vb->stopping))
+	if (vb_worker_stopping(&vb->worker))
 		return;
-	WRITE_ONCE(vb->stopping, true);
+	WRITE_ONCE(vb->worker.stopping, true);
 	wake_up(&vb->evict_wait);
 	vb_oom_stop(vb);
 	vb_hint_stop(vb);
-	cancel_delayed_work_sync(&vb->work);
+	cancel_delayed_work_sync(&vb->worker.work);
 	cancel_work_sync(&vb->stats_work);
 	vb_migrate_stop(vb);
 
@@ -90,7 +90,7 @@ static void vb_end(struct vb_device *vb)
 	virtio_break_device(vb->vdev);
 	virtio_reset_device(vb->vdev);
 	/* A callback may have queued them before the reset. */
-	cancel_delayed_work_sync(&vb->work);
+	cancel_delayed_work_sync(&vb->worker.work);
 	cancel_work_sync(&vb->stats_work);
 
 	vb_channel_abandon(vb);
@@ -154,7 +154,7 @@ static struct vb_device *vb_alloc(struct virtio_device *vdev)
 	if (!vb)
 		return NULL;
 	vb->vdev = vdev;
-	vb->stopping = true;
+	vb->worker.stopping = true;
 	vb->state = VB_STOPPED;
 	vb->reboot_nb.notifier_call = vb_reboot_notify;
 	mutex_init(&vb->life);

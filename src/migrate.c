@@ -25,7 +25,7 @@ static void vb_single_send(struct vb_device *vb, struct vb_batch *batch,
 	vb_channel_pump(vb);
 	/* What comes back may be the worker's. */
 	if (vb_channel_reap(vb))
-		vb_host_answered(vb);
+		vb_worker_answered(&vb->worker);
 }
 
 /* Wait for the host if it is not too long. */
@@ -33,7 +33,7 @@ static bool vb_single_wait(struct vb_device *vb, struct vb_batch *batch)
 {
 	wait_event_timeout(vb->channel.wait,
 			   vb_batch_acknowledged(batch) ||
-			   READ_ONCE(vb->stopping) || vb_channel_broken(vb),
+			   vb_worker_stopping(&vb->worker) || vb_channel_broken(vb),
 			   VB_MIGRATE_WAIT);
 	return vb_batch_acknowledged(batch);
 }
@@ -47,7 +47,7 @@ static void vb_migrate_park(struct vb_device *vb, enum vb_op op,
 {
 	get_page(page);
 	WRITE_ONCE(vb->migrator.page[op], page);
-	vb_kick_worker(vb);
+	vb_worker_kick(&vb->worker);
 }
 
 /*
@@ -59,8 +59,8 @@ static int vb_migrate_locked(struct vb_device *vb, struct page *newpage,
 {
 	struct vb_migrator *migrator = &vb->migrator;
 
-	if (READ_ONCE(vb->stopping) || vb_channel_broken(vb) ||
-	    !vb_pfn_tellable(page_to_pfn(newpage)))
+	if (vb_worker_stopping(&vb->worker) || vb_channel_broken(vb) ||
+	    !vb_batch_can_name(page_to_pfn(newpage)))
 		return -EAGAIN;
 	/*
 	 * The host is behind, or it still has deflates to read, which may well
@@ -70,7 +70,7 @@ static int vb_migrate_locked(struct vb_device *vb, struct page *newpage,
 	    vb_channel_advising(vb) ||
 	    vb_line_silent(&vb->channel.line[VB_INFLATE]) ||
 	    vb_line_silent(&vb->channel.line[VB_DEFLATE])) {
-		vb_kick_worker(vb);
+		vb_worker_kick(&vb->worker);
 		return -EAGAIN;
 	}
 
@@ -108,7 +108,7 @@ static int vb_migrate_page(struct balloon_dev_info *balloon,
 	rc = vb_migrate_locked(vb, newpage, page);
 	if (!rc) {
 		vb_balloon_replace(balloon, newpage, page, vb->store.adjust);
-		vb_count(vb, VB_MIGRATED, 1);
+		vb_counters_add(&vb->counters, VB_MIGRATED, 1);
 	} else if (rc == -ENOENT) {
 		vb_balloon_forget(balloon, page, vb->store.adjust);
 		vb_store_forget(&vb->store);

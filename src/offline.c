@@ -62,7 +62,7 @@ static bool vb_offline_wait(struct vb_device *vb)
 
 	return wait_event_timeout(vb->evict_wait,
 				  !vb_offline_range(vb, &range) ||
-				  READ_ONCE(vb->stopping), VB_OFFLINE_WAIT);
+				  vb_worker_stopping(&vb->worker), VB_OFFLINE_WAIT);
 }
 
 /*
@@ -76,10 +76,10 @@ static int vb_offline_notify(struct notifier_block *nb, unsigned long action,
 	struct memory_notify *what = data;
 	bool gone;
 
-	if (action != MEM_GOING_OFFLINE || READ_ONCE(vb->stopping))
+	if (action != MEM_GOING_OFFLINE || vb_worker_stopping(&vb->worker))
 		return NOTIFY_OK;
 	vb_offline_set(vb, what->start_pfn, what->nr_pages);
-	vb_kick_worker(vb);
+	vb_worker_kick(&vb->worker);
 	gone = vb_offline_wait(vb);
 	vb_offline_set(vb, 0, 0);
 	return gone ? NOTIFY_OK : notifier_from_errno(-EBUSY);

@@ -20,10 +20,10 @@ static unsigned long vb_oom_ask(struct vb_device *vb)
 	    vb_line_silent(&vb->channel.line[VB_DEFLATE]))
 		return 0;
 	atomic_long_set(&vb->oom_wanted, VB_OOM_GIFT);
-	vb_kick_worker(vb);
+	vb_worker_kick(&vb->worker);
 	wait_event_timeout(vb->oom_wait,
 			   atomic_long_read(&vb->oom_given) != before ||
-			   READ_ONCE(vb->stopping), VB_OOM_WAIT);
+			   vb_worker_stopping(&vb->worker), VB_OOM_WAIT);
 	atomic_long_set(&vb->oom_wanted, 0);
 	return atomic_long_read(&vb->oom_given) - before;
 }
@@ -54,8 +54,8 @@ static int vb_oom_notify(struct notifier_block *nb, unsigned long unused,
 		return NOTIFY_OK;
 	set_bit(VB_PENDING_OOM, &vb->pending);
 	freed = vb_must_tell(vb) ? vb_oom_ask(vb) : vb_oom_release(vb);
-	vb_count(vb, VB_OOM_PAGES, freed);
-	vb_kick_worker(vb);
+	vb_counters_add(&vb->counters, VB_OOM_PAGES, freed);
+	vb_worker_kick(&vb->worker);
 	*total += freed;
 	return NOTIFY_OK;
 }

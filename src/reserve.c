@@ -150,6 +150,6 @@ int vb_set_reserve(struct vb_device *vb, const char *text)
 	if (reserve >> PAGE_SHIFT > vb_total_pages(vb))
 		return -ERANGE;
 	WRITE_ONCE(vb->reserve, reserve);
-	vb_kick_worker(vb);
+	vb_worker_kick(&vb->worker);
 	return 0;
 }

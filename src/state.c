@@ -32,7 +32,7 @@ void vb_state_set(struct vb_device *vb, enum vb_state state,
 	WRITE_ONCE(vb->limited_by, limit);
 
 	if (state == VB_SILENT && before != VB_SILENT) {
-		vb_count(vb, VB_SILENCES, 1);
+		vb_counters_add(&vb->counters, VB_SILENCES, 1);
 		dev_warn_ratelimited(dev,
 				     "the host has not answered for %u s\n",
 			 (unsigned int)(VB_SILENT_AFTER / HZ));

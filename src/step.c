@@ -51,7 +51,7 @@ void vb_moved(struct vb_device *vb, enum vb_op op, unsigned long nr)
 {
 	if (!nr)
 		return;
-	vb_count(vb, op == VB_INFLATE ? VB_INFLATED : VB_DEFLATED, nr);
+	vb_counters_add(&vb->counters, op == VB_INFLATE ? VB_INFLATED : VB_DEFLATED, nr);
 	trace_vballoon_moved(vb->vdev->index, op == VB_INFLATE, nr);
 }
 
@@ -129,7 +129,7 @@ static void vb_fill(struct vb_device *vb, struct vb_batch *batch,
 	vb_store_prepare(&vb->store, batch, nr);
 	if (batch->nr < nr) {
 		vb_policy_short(&vb->policy, VB_LIMIT_MEMORY, vb_policy_now());
-		vb_count(vb, VB_SHORTAGES, 1);
+		vb_counters_add(&vb->counters, VB_SHORTAGES, 1);
 	} else {
 		vb_policy_fed(&vb->policy);
 	}
@@ -169,7 +169,7 @@ static int vb_inflate(struct vb_device *vb, const struct vb_goal *goal)
 	}
 	vb->exchanging = goal->exchange;
 	if (goal->exchange)
-		vb_count(vb, VB_EXCHANGED, vb_batch_pages(batch));
+		vb_counters_add(&vb->counters, VB_EXCHANGED, vb_batch_pages(batch));
 	vb_send(vb, batch, VB_INFLATE);
 	return 0;
 }

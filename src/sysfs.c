@@ -129,27 +129,16 @@ static ssize_t vb_counter_show(struct kobject *dir,
 #define VB_COUNTER_ATTR(counter, file) \
 	[counter] = __ATTR(file, 0444, vb_counter_show, NULL)
 
-static struct kobj_attribute vb_counters[VB_NR_COUNTERS] = {
-	VB_COUNTER_ATTR(VB_INFLATED, inflated_pages),
-	VB_COUNTER_ATTR(VB_DEFLATED, deflated_pages),
-	VB_COUNTER_ATTR(VB_MIGRATED, migrated_pages),
-	VB_COUNTER_ATTR(VB_EXCHANGED, exchanged_pages),
-	VB_COUNTER_ATTR(VB_OOM_PAGES, oom_pages),
-	VB_COUNTER_ATTR(VB_SHORTAGES, shortages),
-	VB_COUNTER_ATTR(VB_KICKS, notifications),
-	VB_COUNTER_ATTR(VB_BUFFERS, buffers),
-	VB_COUNTER_ATTR(VB_ACTUAL_WRITES, actual_writes),
-	VB_COUNTER_ATTR(VB_STATS_SENT, statistics),
-	VB_COUNTER_ATTR(VB_SILENCES, silences),
-	VB_COUNTER_ATTR(VB_HINTED, hinted_pages),
-	VB_COUNTER_ATTR(VB_REPORTED, reported_pages),
+static struct kobj_attribute vb_counter_files[VB_NR_COUNTERS] = {
+	VB_COUNTERS(VB_COUNTER_ATTR)
 };
 
 static ssize_t vb_counter_show(struct kobject *dir,
 			       struct kobj_attribute *attr, char *buf)
 {
 	return sysfs_emit(buf, "%ld\n",
-			  atomic_long_read(&vb_of(dir)->counter[attr - vb_counters]));
+			  vb_counters_read(&vb_of(dir)->counters,
+					   attr - vb_counter_files));
 }
 
 static struct attribute *vb_counter_attrs[VB_NR_COUNTERS + 1];
@@ -172,7 +161,7 @@ int vb_sysfs_add(struct vb_device *vb)
 	int rc;
 
 	for (i = 0; i < VB_NR_COUNTERS; i++)
-		vb_counter_attrs[i] = &vb_counters[i].attr;
+		vb_counter_attrs[i] = &vb_counter_files[i].attr;
 
 	vb->dir = kobject_create_and_add("balloon", &vb->vdev->dev.kobj);
 	if (!vb->dir)

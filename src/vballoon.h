@@ -15,28 +15,17 @@
 #include <linux/spinlock.h>
 #include <linux/virtio.h>
 #include <linux/wait.h>
-#include <linux/workqueue.h>
 
+#include "batch.h"
 #include "compat.h"
+#include "counters.h"
 #include "policy.h"
-
-/* Balloon pages (the 4 KiB of the wire) in one guest page. */
-#define VB_PFNS_PER_PAGE	(1U << (PAGE_SHIFT - VIRTIO_BALLOON_PFN_SHIFT))
-
-/* A block: 2 MiB, what hosts use as a huge page. */
-#define VB_BLOCK_ORDER		(21 - PAGE_SHIFT)
-#define VB_BLOCK_PAGES		BIT(VB_BLOCK_ORDER)
+#include "worker.h"
 
 /* Some hosts drop a descriptor of more than 1,024 bytes. */
 #define VB_BUF_PFNS		256U
 /* Most PFNs in one element: a block, in two descriptors. */
 #define VB_WIRE_PFNS		(2 * VB_BUF_PFNS)
-/* PFNs between two notifications: 8 MiB, a few ms of the host's main loop. */
-#define VB_BATCH_PFNS		2048U
-/* The same in guest pages: most single pages in a batch. */
-#define VB_BATCH_SINGLES	(VB_BATCH_PFNS / VB_PFNS_PER_PAGE)
-/* Most blocks in a batch of ranges, or that MUST_TELL_HOST delays: 64 MiB. */
-#define VB_BATCH_BLOCKS		32U
 /* Batches: 256 MiB on their way into the balloon at the most. */
 #define VB_NR_BATCHES		4U
 /* Most elements before the host on one queue: 128 MiB of blocks. */
@@ -54,37 +43,8 @@
 
 /* The host gets this long before it counts as silent. */
 #define VB_SILENT_AFTER		(5 * HZ)
-/* Work makes way for the freezer and others this often. */
-#define VB_WORK_SLICE		(HZ / 10)
 /* A page migration waits this long for the host. */
 #define VB_MIGRATE_WAIT		(2 * HZ)
-
-/**
- * enum vb_op - what a batch says about its pages
- * @VB_INFLATE: they enter the balloon
- * @VB_DEFLATE: they leave it
- * @VB_NR_OPS: how many there are
- */
-enum vb_op {
-	VB_INFLATE,
-	VB_DEFLATE,
-	VB_NR_OPS,
-};
-
-/**
- * enum vb_kind - what becomes of a batch that the host has acknowledged
- * @VB_KIND_PAGES: the worker collects it; its pages wait for that
- * @VB_KIND_ADVICE: its pages are in use again; it lives in a page of its own,
- *                  which is freed
- * @VB_KIND_SINGLE: a page migration waits for it
- * @VB_KIND_REPORT: free page reporting waits for it
- */
-enum vb_kind {
-	VB_KIND_PAGES,
-	VB_KIND_ADVICE,
-	VB_KIND_SINGLE,
-	VB_KIND_REPORT,
-};
 
 /**
  * enum vb_engine - how blocks travel
@@ -96,82 +56,6 @@ enum vb_engine {
 	VB_ENGINE_AUTO,
 	VB_ENGINE_PFN,
 	VB_ENGINE_RANGE,
-};
-
-/**
- * struct vb_range - page frames
- * @start: the first
- * @end: the first behind the last
- */
-struct vb_range {
-	unsigned long start;
-	unsigned long end;
-};
-
-/**
- * struct vb_batch - runs of pages that travel together
- * @node: in one list: idle (worker), or unsent, sent, acknowledged (channel lock)
- * @op: inflate or deflate; set before it is sent
- * @kind: who waits for it; set when it is made
- * @order: log2 of the guest pages in a run: 0, or VB_BLOCK_ORDER
- * @capacity: runs that fit; constant
- * @nr: runs in it; set before it is sent
- * @posted: what was handed to the host, in the line's unit; channel lock
- * @flying: elements that the host has; channel lock
- * @acknowledged: all came back; written under the channel lock, with release
- *                semantics after everything else
- * @pfn: the first page frame of each run, in guest pages; owned by who holds
- *       the batch
- * @sg: the ranges of a VB_KIND_REPORT, which has no @pfn
- *
- * The store fills it, the channel carries it; neither knows the other.
- */
-struct vb_batch {
-	struct list_head node;
-	enum vb_op op;
-	enum vb_kind kind;
-	unsigned int order;
-	unsigned int capacity;
-	unsigned int nr;
-	unsigned int posted;
-	unsigned int flying;
-	bool acknowledged;
-	u32 *pfn;
-	struct scatterlist *sg;
-};
-
-/**
- * enum vb_counter - what has been done since the device was bound
- * @VB_INFLATED: guest pages that entered the balloon
- * @VB_DEFLATED: guest pages that left it
- * @VB_MIGRATED: pages exchanged for others (compaction, offlining)
- * @VB_EXCHANGED: single pages that made way for a block
- * @VB_OOM_PAGES: guest pages given back because memory had run out
- * @VB_SHORTAGES: times the guest could not give a page
- * @VB_KICKS: notifications sent to the host about pages
- * @VB_BUFFERS: elements acknowledged by the host
- * @VB_ACTUAL_WRITES: writes of `actual`
- * @VB_STATS_SENT: statistics handed to the host
- * @VB_SILENCES: times the host fell silent
- * @VB_HINTED: guest pages that the host was told are free, for a migration
- * @VB_REPORTED: free guest pages that were reported to the host
- * @VB_NR_COUNTERS: how many there are
- */
-enum vb_counter {
-	VB_INFLATED,
-	VB_DEFLATED,
-	VB_MIGRATED,
-	VB_EXCHANGED,
-	VB_OOM_PAGES,
-	VB_SHORTAGES,
-	VB_KICKS,
-	VB_BUFFERS,
-	VB_ACTUAL_WRITES,
-	VB_STATS_SENT,
-	VB_SILENCES,
-	VB_HINTED,
-	VB_REPORTED,
-	VB_NR_COUNTERS,
 };
 
 /**
@@ -393,10 +277,10 @@ struct vb_hint {
 /**
  * struct vb_device - a balloon device
  * @vdev: the virtio device
- * @wq: runs @work
+ * @worker: the conversation
+ * @counters: what has been done
  * @stats_wq: runs @stats_work; of its own so that statistics never wait for a
  *            worker that waits for memory
- * @work: the worker
  * @stats_work: answers the host's request for statistics
  * @channel: how memory travels
  * @store: what is in the balloon
@@ -414,9 +298,6 @@ struct vb_hint {
  * @pending: VB_PENDING_* bits, events for the worker
  * @exchanging: the balloon rests, but for a block that takes the place of
  *              single pages; worker only
- * @awaits: the worker has an interest in what the host answers; written by the
- *          worker
- * @stopping: no new work; set before the queues go away
  * @life: held while the conversation begins or ends
  * @leaving: it does not begin again; under @life
  * @target: what the host wants, in guest pages; written by the worker
@@ -428,7 +309,6 @@ struct vb_hint {
  * @limited_by: see enum vb_limit; written by the worker
  * @complained: bits of enum vb_limit that were named in the log since the target
  *              changed; worker only
- * @counter: see enum vb_counter
  * @oom_nb: deflate on OOM
  * @oom_wanted: pages that an OOM notifier waits for, under MUST_TELL_HOST
  * @oom_given: pages that the worker has given for that, ever
@@ -442,9 +322,9 @@ struct vb_hint {
  */
 struct vb_device {
 	struct virtio_device *vdev;
-	struct workqueue_struct *wq;
+	struct vb_worker worker;
+	struct vb_counters counters;
 	struct workqueue_struct *stats_wq;
-	struct delayed_work work;
 	struct work_struct stats_work;
 
 	struct vb_channel channel;
@@ -463,8 +343,6 @@ struct vb_device {
 
 	unsigned long pending;
 	bool exchanging;
-	bool awaits;
-	bool stopping;
 	struct mutex life;		/* of the conversation */
 	bool leaving;
 
@@ -475,7 +353,6 @@ struct vb_device {
 	enum vb_state state;
 	enum vb_limit limited_by;
 	unsigned long complained;
-	atomic_long_t counter[VB_NR_COUNTERS];
 
 	struct notifier_block oom_nb;
 	atomic_long_t oom_wanted;
@@ -493,22 +370,10 @@ struct vb_device {
 #define VB_PENDING_OOM		1	/* the guest ran out of memory */
 #define VB_PENDING_HINT		2	/* the host may have another question */
 
-static inline void vb_count(struct vb_device *vb, enum vb_counter counter,
-			    long n)
-{
-	atomic_long_add(n, &vb->counter[counter]);
-}
-
 /* Time as the policy has it, in ms. */
 static inline u64 vb_policy_now(void)
 {
 	return ktime_to_ms(ktime_get_boottime());
-}
-
-/* Page frame numbers on the wire have 32 bits: 16 TiB. */
-static inline bool vb_pfn_tellable(unsigned long pfn)
-{
-	return pfn <= U32_MAX / VB_PFNS_PER_PAGE;
 }
 
 /* The size of a block of hints, in guest pages. */
@@ -544,8 +409,6 @@ static inline int vb_nicer(void)
 /* worker.c */
 int vb_worker_init(struct vb_device *vb);
 void vb_worker_exit(struct vb_device *vb);
-void vb_kick_worker(struct vb_device *vb);
-void vb_host_answered(struct vb_device *vb);
 void vb_read_target(struct vb_device *vb);
 void vb_write_actual(struct vb_device *vb, u32 actual);
 
@@ -583,16 +446,6 @@ int vb_offline_init(struct vb_device *vb);
 void vb_offline_exit(struct vb_device *vb);
 bool vb_offline_range(struct vb_device *vb, struct vb_range *range);
 void vb_offline_done(struct vb_device *vb, const struct vb_range *range);
-
-/* batch.c */
-struct vb_batch *vb_batch_alloc(enum vb_kind kind, unsigned int capacity);
-void vb_batch_free(struct vb_batch *batch);
-void vb_batch_init(struct vb_batch *batch, enum vb_kind kind,
-		   unsigned int capacity, u32 *pfn);
-unsigned long vb_batch_pages(const struct vb_batch *batch);
-bool vb_batch_overlaps(const struct vb_batch *batch,
-		       const struct vb_range *range);
-bool vb_batch_acknowledged(const struct vb_batch *batch);
 
 /* line.c */
 int vb_line_init(struct vb_line *line, bool pfns);

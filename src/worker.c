@@ -19,33 +19,6 @@
 #define VB_ISOLATED_RETRY	(HZ / 10)
 
 /**
- * vb_kick_worker() - let the worker run now
- * @vb: the device
- *
- * Context: Any.
- */
-void vb_kick_worker(struct vb_device *vb)
-{
-	if (!READ_ONCE(vb->stopping))
-		mod_delayed_work(vb->wq, &vb->work, 0);
-}
-
-/**
- * vb_host_answered() - the host has read something
- * @vb: the device
- *
- * The worker runs if it waits for that: not for each page that the kernel
- * moves while the balloon rests.
- *
- * Context: Any.
- */
-void vb_host_answered(struct vb_device *vb)
-{
-	if (READ_ONCE(vb->awaits))
-		vb_kick_worker(vb);
-}
-
-/**
  * vb_read_target() - read what the host wants
  * @vb: the device
  *
@@ -81,7 +54,7 @@ void vb_write_actual(struct vb_device *vb, u32 actual)
 			 &actual);
 	vb->actual = actual;
 	vb->actual_at = jiffies;
-	vb_count(vb, VB_ACTUAL_WRITES, 1);
+	vb_counters_add(&vb->counters, VB_ACTUAL_WRITES, 1);
 }
 
 /*
@@ -204,23 +177,23 @@ static int vb_run(struct vb_device *vb, struct vb_goal *goal)
 		if (rc && rc != -EIO)
 			progress = vb_tell_rest(vb);
 	} while (progress && time_before(jiffies, until) &&
-		 !READ_ONCE(vb->stopping));
+		 !vb_worker_stopping(&vb->worker));
 	return progress ? 0 : rc;
 }
 
 static void vb_work(struct work_struct *work)
 {
 	struct vb_device *vb = container_of(to_delayed_work(work),
-					    struct vb_device, work);
+					    struct vb_device, worker.work);
 	struct vb_goal goal = {};
 	long delay = -1;
 	int rc;
 
-	if (READ_ONCE(vb->stopping))
+	if (vb_worker_stopping(&vb->worker))
 		return;
-	WRITE_ONCE(vb->awaits, true);
+	WRITE_ONCE(vb->worker.awaits, true);
 	rc = vb_run(vb, &goal);
-	WRITE_ONCE(vb->awaits, rc != -ENODATA);
+	WRITE_ONCE(vb->worker.awaits, rc != -ENODATA);
 	vb_state_set(vb, vb_state(vb, rc, &goal), goal.limited_by);
 
 	switch (rc) {
@@ -245,8 +218,8 @@ static void vb_work(struct work_struct *work)
 		break;
 	}
 	/* Not mod_: who kicked the worker meanwhile wants it now. */
-	if (delay >= 0 && !READ_ONCE(vb->stopping))
-		queue_delayed_work(vb->wq, &vb->work, delay);
+	if (delay >= 0 && !vb_worker_stopping(&vb->worker))
+		queue_delayed_work(vb->worker.wq, &vb->worker.work, delay);
 }
 
 /**
@@ -258,10 +231,10 @@ static void vb_work(struct work_struct *work)
  */
 int vb_worker_init(struct vb_device *vb)
 {
-	INIT_DELAYED_WORK(&vb->work, vb_work);
-	vb->wq = alloc_workqueue("vballoon", WQ_FREEZABLE | WQ_MEM_RECLAIM |
+	INIT_DELAYED_WORK(&vb->worker.work, vb_work);
+	vb->worker.wq = alloc_workqueue("vballoon", WQ_FREEZABLE | WQ_MEM_RECLAIM |
 				 WQ_UNBOUND, 1);
-	return vb->wq ? 0 : -ENOMEM;
+	return vb->worker.wq ? 0 : -ENOMEM;
 }
 
 /**
@@ -272,6 +245,6 @@ int vb_worker_init(struct vb_device *vb)
  */
 void vb_worker_exit(struct vb_device *vb)
 {
-	if (vb->wq)
-		destroy_workqueue(vb->wq);
+	if (vb->worker.wq)
+		destroy_workqueue(vb->worker.wq);
 }

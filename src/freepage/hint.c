@@ -42,7 +42,7 @@
 
 static void vb_hint_kick(struct vb_device *vb)
 {
-	if (!READ_ONCE(vb->stopping))
+	if (!vb_worker_stopping(&vb->worker))
 		mod_delayed_work(vb->hint.wq, &vb->hint.work, 0);
 }
 
@@ -55,7 +55,7 @@ static void vb_hint_kick(struct vb_device *vb)
 void vb_hint_answered(struct vb_device *vb)
 {
 	vb_hint_kick(vb);
-	vb_host_answered(vb);
+	vb_worker_answered(&vb->worker);
 }
 
 /**
@@ -110,7 +110,7 @@ void vb_hint_collect(struct vb_device *vb)
 		pages += vb_hint_pages(page);
 	}
 	spin_unlock(&hint->lock);
-	vb_count(vb, VB_HINTED, pages);
+	vb_counters_add(&vb->counters, VB_HINTED, pages);
 }
 
 /**
@@ -299,7 +299,7 @@ static void vb_hint_work(struct work_struct *work)
 	int rc;
 
 	do {
-		if (READ_ONCE(vb->stopping) || hint->broken)
+		if (vb_worker_stopping(&vb->worker) || hint->broken)
 			return;
 		cond_resched();
 		vb_hint_collect(vb);
@@ -315,8 +315,8 @@ static void vb_hint_work(struct work_struct *work)
 		return;
 	}
 	/* The worker says so, and from then on looks itself. */
-	if (vb_hint_silent(vb) && !READ_ONCE(vb->awaits))
-		vb_kick_worker(vb);
+	if (vb_hint_silent(vb) && !READ_ONCE(vb->worker.awaits))
+		vb_worker_kick(&vb->worker);
 	recent = READ_ONCE(hint->progress) + HZ;
 	if (!rc)
 		queue_delayed_work(hint->wq, &hint->work, 0);

@@ -24,7 +24,7 @@ static int vb_report(struct page_reporting_dev_info *reporting,
 		return rc;
 	for_each_sg(sg, entry, nents, i)
 		pages += entry->length >> PAGE_SHIFT;
-	vb_count(vb, VB_REPORTED, pages);
+	vb_counters_add(&vb->counters, VB_REPORTED, pages);
 	return 0;
 }
 

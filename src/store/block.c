@@ -40,7 +40,7 @@ static struct page *vb_block_alloc(int nid)
 {
 	struct page *page = alloc_pages_node(nid, VB_GFP_BLOCK, VB_BLOCK_ORDER);
 
-	if (page && !vb_pfn_tellable(page_to_pfn(page))) {
+	if (page && !vb_batch_can_name(page_to_pfn(page))) {
 		__free_pages(page, VB_BLOCK_ORDER);
 		page = NULL;
 	}

@@ -98,7 +98,7 @@ void vb_store_prepare(struct vb_store *store, struct vb_batch *batch,
 		if (!got)
 			break;
 		for (i = 0; i < got; i++) {
-			if (vb_pfn_tellable(page_to_pfn(store->scratch[i])))
+			if (vb_batch_can_name(page_to_pfn(store->scratch[i])))
 				vb_batch_add(batch, store->scratch[i]);
 			else
 				__free_page(store->scratch[i]);

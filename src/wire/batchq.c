@@ -173,7 +173,7 @@ bool vb_line_pump(struct vb_device *vb, struct vb_line *line)
 	 */
 	if (notify) {
 		virtqueue_notify(vq);
-		vb_count(vb, VB_KICKS, 1);
+		vb_counters_add(&vb->counters, VB_KICKS, 1);
 	}
 	return posted;
 }

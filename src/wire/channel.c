@@ -141,7 +141,7 @@ int vb_channel_report(struct vb_device *vb, struct scatterlist *sg,
 {
 	struct vb_batch batch;
 
-	if (READ_ONCE(vb->stopping))
+	if (vb_worker_stopping(&vb->worker))
 		return -ENODEV;
 	if (vb_channel_broken(vb))
 		return -EIO;
@@ -158,16 +158,16 @@ int vb_channel_report(struct vb_device *vb, struct scatterlist *sg,
 		/* Again, if there was no room: the worker may be frozen. */
 		vb_channel_pump(vb);
 		if (vb_channel_reap(vb))
-			vb_host_answered(vb);
+			vb_worker_answered(&vb->worker);
 		if (wait_event_idle_timeout(vb->channel.wait,
 					    vb_batch_acknowledged(&batch),
 					    VB_SILENT_AFTER))
 			break;
 		/* It says what we wait for. */
-		vb_kick_worker(vb);
+		vb_worker_kick(&vb->worker);
 	}
 	/* Nor is it known to a host that was reset. */
-	return READ_ONCE(vb->stopping) ? -ENODEV : 0;
+	return vb_worker_stopping(&vb->worker) ? -ENODEV : 0;
 }
 
 /**
@@ -208,7 +208,7 @@ bool vb_channel_reap(struct vb_device *vb)
 		acked += vb_line_reap(channel, &channel->line[i]);
 	spin_unlock_irqrestore(&channel->lock, flags);
 
-	vb_count(vb, VB_BUFFERS, acked);
+	vb_counters_add(&vb->counters, VB_BUFFERS, acked);
 	return acked;
 }
 

@@ -32,7 +32,7 @@ void vb_queue_stats(struct vb_device *vb)
 	if (!channel->stats_posted)
 		return;
 	virtqueue_kick(channel->stats_vq);
-	vb_count(vb, VB_STATS_SENT, 1);
+	vb_counters_add(&vb->counters, VB_STATS_SENT, 1);
 }
 
 static int vb_queue_hint_post(struct vb_device *vb, void *data, size_t len,
@@ -205,14 +205,14 @@ static void vb_line_callback(struct virtqueue *vq)
 	struct vb_device *vb = vq->vdev->priv;
 
 	if (vb_channel_reap(vb))
-		vb_host_answered(vb);
+		vb_worker_answered(&vb->worker);
 }
 
 static void vb_stats_callback(struct virtqueue *vq)
 {
 	struct vb_device *vb = vq->vdev->priv;
 
-	if (!READ_ONCE(vb->stopping))
+	if (!vb_worker_stopping(&vb->worker))
 		queue_work(vb->stats_wq, &vb->stats_work);
 }
 
