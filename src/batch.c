@@ -27,7 +27,7 @@ void vb_batch_init(struct vb_batch *batch, enum vb_kind kind,
 
 /**
  * vb_batch_alloc() - allocate a batch
- * @kind: VB_KIND_PAGES or VB_KIND_SINGLE
+ * @kind: VB_KIND_PAGES or VB_KIND_MIGRATION
  * @capacity: runs that fit
  *
  * Context: May sleep.

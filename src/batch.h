@@ -43,15 +43,15 @@ enum vb_op {
 /**
  * enum vb_kind - what becomes of a batch that the host has acknowledged
  * @VB_KIND_PAGES: the worker collects it; its pages wait for that
- * @VB_KIND_ADVICE: its pages are in use again; it lives in a page of its own,
- *                  which is freed
- * @VB_KIND_SINGLE: a page migration waits for it
+ * @VB_KIND_NOTICE: a deflate notice: its pages are in use again; it lives in a
+ *                  page of its own, which is freed
+ * @VB_KIND_MIGRATION: a page migration waits for it
  * @VB_KIND_REPORT: free page reporting waits for it
  */
 enum vb_kind {
 	VB_KIND_PAGES,
-	VB_KIND_ADVICE,
-	VB_KIND_SINGLE,
+	VB_KIND_NOTICE,
+	VB_KIND_MIGRATION,
 	VB_KIND_REPORT,
 };
 
@@ -86,10 +86,13 @@ struct vb_batch {
 	unsigned int capacity;
 	/** @nr: runs in the batch; set before it is sent */
 	unsigned int nr;
-	/** @posted: what was handed to the host, in the line's unit; channel lock */
-	unsigned int posted;
-	/** @flying: elements that the host has; channel lock */
-	unsigned int flying;
+	/**
+	 * @cursor: how much of the batch was handed to the host: PFNs, or runs
+	 * where ranges travel; channel lock
+	 */
+	unsigned int cursor;
+	/** @in_flight: buffers of the batch that the host has; channel lock */
+	unsigned int in_flight;
 	/**
 	 * @acknowledged: the host has read all; written under the channel lock,
 	 * with release semantics after everything else

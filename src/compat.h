@@ -114,6 +114,9 @@ static inline void vb_balloon_count(struct page *page, long pages)
 #endif
 }
 
+/* Most virtqueues that vb_find_vqs() finds on any kernel. */
+#define VB_COMPAT_VQS	8
+
 #ifdef VB_HAVE_VIRTQUEUE_INFO
 #define vb_find_vqs(vdev, nr, vqs, info)	virtio_find_vqs(vdev, nr, vqs, info, NULL)
 #else
@@ -121,8 +124,6 @@ struct virtqueue_info {
 	const char *name;
 	vq_callback_t *callback;
 };
-
-#define VB_COMPAT_VQS	8
 
 static inline int vb_find_vqs(struct virtio_device *vdev, unsigned int nr,
 			      struct virtqueue *vqs[],

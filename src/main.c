@@ -11,10 +11,30 @@
 
 #include "vballoon.h"
 
-static void vb_stats_work(struct work_struct *work)
+static void vb_batches_read(struct virtqueue *vq)
 {
-	vb_queue_stats(container_of(work, struct vb_device, stats_work));
+	struct vb_device *vb = vq->vdev->priv;
+
+	if (vb_channel_reap(&vb->channel))
+		vb_worker_answered(&vb->worker);
 }
+
+static void vb_stats_read(struct virtqueue *vq)
+{
+	vb_stats_ask(vq->vdev->priv);
+}
+
+static void vb_hint_read(struct virtqueue *vq)
+{
+	vb_hint_answered(vq->vdev->priv);
+}
+
+/* What the host has read, by the queue that it read it from. */
+static const struct vb_callbacks vb_callbacks = {
+	.batches = vb_batches_read,
+	.stats = vb_stats_read,
+	.hint = vb_hint_read,
+};
 
 static void vb_config_changed(struct virtio_device *vdev)
 {
@@ -33,7 +53,7 @@ static int vb_begin(struct vb_device *vb)
 {
 	int rc;
 
-	rc = vb_queue_open(vb);
+	rc = vb_virtqueues_open(&vb->channel, &vb_callbacks);
 	if (rc) {
 		dev_err(&vb->vdev->dev, "no inflate and deflate queue: %d\n", rc);
 		return rc;
@@ -44,7 +64,7 @@ static int vb_begin(struct vb_device *vb)
 	rc = vb_hint_start(vb);
 	if (rc)
 		goto err_oom;
-	vb_poison_tell(vb);
+	vb_poison_tell(vb->vdev);
 	virtio_device_ready(vb->vdev);
 	/* Left by a driver before us, or by ourselves before a suspend. */
 	virtio_cread_le(vb->vdev, struct virtio_balloon_config, actual,
@@ -52,7 +72,7 @@ static int vb_begin(struct vb_device *vb)
 
 	WRITE_ONCE(vb->worker.stopping, false);
 	WRITE_ONCE(vb->state, VB_IDLE);
-	queue_work(vb->stats_wq, &vb->stats_work);
+	vb_stats_ask(vb);
 	set_bit(VB_PENDING_CONFIG, &vb->pending);
 	vb_worker_kick(&vb->worker);
 	vb_hint_config_changed(vb);
@@ -63,9 +83,9 @@ err_oom:
 	vb_oom_stop(vb);
 err_channel:
 	virtio_reset_device(vb->vdev);
-	vb_channel_abandon(vb);
+	vb_channel_abandon(&vb->channel);
 	vb_hint_empty(vb);
-	vb_queue_close(vb);
+	vb_virtqueues_close(&vb->channel);
 	return rc;
 }
 
@@ -82,7 +102,7 @@ static void vb_end(struct vb_device *vb)
 	vb_oom_stop(vb);
 	vb_hint_stop(vb);
 	cancel_delayed_work_sync(&vb->worker.work);
-	cancel_work_sync(&vb->stats_work);
+	vb_stats_stop(vb);
 	vb_migrate_stop(vb);
 
 	vb_write_actual(vb, 0);
@@ -91,12 +111,12 @@ static void vb_end(struct vb_device *vb)
 	virtio_reset_device(vb->vdev);
 	/* A callback may have queued them before the reset. */
 	cancel_delayed_work_sync(&vb->worker.work);
-	cancel_work_sync(&vb->stats_work);
+	vb_stats_stop(vb);
 
-	vb_channel_abandon(vb);
+	vb_channel_abandon(&vb->channel);
 	vb_report_stop(vb);
 	vb_hint_empty(vb);
-	vb_queue_close(vb);
+	vb_virtqueues_close(&vb->channel);
 	vb_migrate_drop(vb);
 	vb_step_empty(vb);
 	WRITE_ONCE(vb->state, VB_STOPPED);
@@ -136,13 +156,12 @@ static int vb_reboot_notify(struct notifier_block *nb, unsigned long action,
 
 static void vb_free(struct vb_device *vb)
 {
-	if (vb->stats_wq)
-		destroy_workqueue(vb->stats_wq);
+	vb_stats_exit(vb);
 	vb_hint_exit(vb);
 	vb_worker_exit(vb);
 	vb_step_exit(vb);
 	vb_migrate_exit(vb);
-	vb_channel_exit(vb);
+	vb_channel_exit(&vb->channel);
 	kfree(vb);
 }
 
@@ -160,17 +179,16 @@ static struct vb_device *vb_alloc(struct virtio_device *vdev)
 	mutex_init(&vb->life);
 	init_waitqueue_head(&vb->oom_wait);
 	init_waitqueue_head(&vb->evict_wait);
-	INIT_WORK(&vb->stats_work, vb_stats_work);
 	vb_store_init(&vb->store, !vb_deflates_on_oom(vb));
-	vb_engine_init(vb);
+	vb->channel.engine = vb_engine_choose(vdev);
+	vb->block_batch = vb_engine_blocks(vb->channel.engine);
+	/* Nobody is told of ranges that come back. */
+	vb->store.advise = vb->channel.engine == VB_ENGINE_PFN;
 	vb_reserve_init(vb);
 
-	/* Of its own: statistics do not wait for a worker short of memory. */
-	vb->stats_wq = alloc_workqueue("vballoon-stats", WQ_FREEZABLE |
-				       WQ_MEM_RECLAIM | WQ_UNBOUND |
-				       WQ_HIGHPRI, 1);
-	if (!vb->stats_wq || vb_hint_init(vb) || vb_channel_init(vb) ||
-	    vb_migrate_init(vb) || vb_step_init(vb) || vb_worker_init(vb)) {
+	if (vb_channel_init(&vb->channel, vdev, &vb->counters) ||
+	    vb_stats_init(vb) || vb_hint_init(vb) || vb_migrate_init(vb) ||
+	    vb_step_init(vb) || vb_worker_init(vb)) {
 		vb_free(vb);
 		return NULL;
 	}

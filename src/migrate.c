@@ -21,10 +21,10 @@ static void vb_single_send(struct vb_device *vb, struct vb_batch *batch,
 			   enum vb_op op, struct page *page)
 {
 	vb_single_set(batch, op, page);
-	vb_channel_send(vb, batch);
-	vb_channel_pump(vb);
+	vb_channel_send(&vb->channel, batch);
+	vb_channel_pump(&vb->channel);
 	/* What comes back may be the worker's. */
-	if (vb_channel_reap(vb))
+	if (vb_channel_reap(&vb->channel))
 		vb_worker_answered(&vb->worker);
 }
 
@@ -33,7 +33,7 @@ static bool vb_single_wait(struct vb_device *vb, struct vb_batch *batch)
 {
 	wait_event_timeout(vb->channel.wait,
 			   vb_batch_acknowledged(batch) ||
-			   vb_worker_stopping(&vb->worker) || vb_channel_broken(vb),
+			   vb_worker_stopping(&vb->worker) || vb_channel_broken(&vb->channel),
 			   VB_MIGRATE_WAIT);
 	return vb_batch_acknowledged(batch);
 }
@@ -59,7 +59,7 @@ static int vb_migrate_locked(struct vb_device *vb, struct page *newpage,
 {
 	struct vb_migrator *migrator = &vb->migrator;
 
-	if (vb_worker_stopping(&vb->worker) || vb_channel_broken(vb) ||
+	if (vb_worker_stopping(&vb->worker) || vb_channel_broken(&vb->channel) ||
 	    !vb_batch_can_name(page_to_pfn(newpage)))
 		return -EAGAIN;
 	/*
@@ -67,9 +67,9 @@ static int vb_migrate_locked(struct vb_device *vb, struct page *newpage,
 	 * name the new page: the page stays where it is for now.
 	 */
 	if (migrator->page[VB_INFLATE] || migrator->page[VB_DEFLATE] ||
-	    vb_channel_advising(vb) ||
-	    vb_line_silent(&vb->channel.line[VB_INFLATE]) ||
-	    vb_line_silent(&vb->channel.line[VB_DEFLATE])) {
+	    vb_channel_deflates_unread(&vb->channel) ||
+	    vb_channel_silent_on(&vb->channel, VB_INFLATE) ||
+	    vb_channel_silent_on(&vb->channel, VB_DEFLATE)) {
 		vb_worker_kick(&vb->worker);
 		return -EAGAIN;
 	}
@@ -210,8 +210,8 @@ int vb_migrate_init(struct vb_device *vb)
 	struct vb_migrator *migrator = &vb->migrator;
 
 	mutex_init(&migrator->lock);
-	migrator->inflate = vb_batch_alloc(VB_KIND_SINGLE, 1);
-	migrator->deflate = vb_batch_alloc(VB_KIND_SINGLE, 1);
+	migrator->inflate = vb_batch_alloc(VB_KIND_MIGRATION, 1);
+	migrator->deflate = vb_batch_alloc(VB_KIND_MIGRATION, 1);
 	if (!migrator->inflate || !migrator->deflate)
 		return -ENOMEM;
 	vb->store.balloon.migratepage = vb_migrate_page;

@@ -16,8 +16,8 @@ static unsigned long vb_oom_ask(struct vb_device *vb)
 {
 	long before = atomic_long_read(&vb->oom_given);
 
-	if (!vb_store_held(&vb->store) || vb_channel_broken(vb) ||
-	    vb_line_silent(&vb->channel.line[VB_DEFLATE]))
+	if (!vb_store_held(&vb->store) || vb_channel_broken(&vb->channel) ||
+	    vb_channel_silent_on(&vb->channel, VB_DEFLATE))
 		return 0;
 	atomic_long_set(&vb->oom_wanted, VB_OOM_GIFT);
 	vb_worker_kick(&vb->worker);

@@ -8,6 +8,9 @@
 
 #include "vballoon.h"
 
+/* At most so many tags. */
+#define VB_STATS_MAX	16
+
 struct vb_stats_cursor {
 	struct virtio_device *vdev;
 	struct virtio_balloon_stat *next;
@@ -84,22 +87,71 @@ static void vb_stats_events(struct vb_stats_cursor *cursor)
 }
 #endif
 
-/**
- * vb_stats_fill() - take a sample of the guest's memory for the host
- * @vdev: the virtio device, for its byte order
- * @stats: room for VB_STATS_MAX entries
- *
- * The same tags every time, as the specification asks.
- *
- * Context: May sleep.
- * Return: entries filled.
- */
-unsigned int vb_stats_fill(struct virtio_device *vdev,
-			   struct virtio_balloon_stat *stats)
+/* The same tags every time (virtio 1.3, 5.5.6.3). */
+static void vb_stats_work(struct work_struct *work)
 {
-	struct vb_stats_cursor cursor = { .vdev = vdev, .next = stats };
+	struct vb_device *vb = container_of(work, struct vb_device, stats.work);
+	struct vb_stats_cursor cursor = { .vdev = vb->vdev };
+	struct virtio_balloon_stat *stats = vb_statsq_get(&vb->channel);
 
+	if (!stats)
+		return;
+	cursor.next = stats;
 	vb_stats_memory(&cursor);
 	vb_stats_events(&cursor);
-	return cursor.next - stats;
+	vb_statsq_send(&vb->channel, cursor.next - stats);
+}
+
+/**
+ * vb_stats_ask() - the host waits for statistics
+ * @vb: the device
+ *
+ * Context: Any.
+ */
+void vb_stats_ask(struct vb_device *vb)
+{
+	if (!vb_worker_stopping(&vb->worker))
+		queue_work(vb->stats.wq, &vb->stats.work);
+}
+
+/**
+ * vb_stats_stop() - no more, and nothing of it runs
+ * @vb: the device, stopping
+ *
+ * Context: May sleep.
+ */
+void vb_stats_stop(struct vb_device *vb)
+{
+	cancel_work_sync(&vb->stats.work);
+}
+
+/**
+ * vb_stats_init() - prepare to answer, with a buffer for all tags
+ * @vb: the device, its channel initialised
+ *
+ * Context: May sleep.
+ * Return: 0 or -ENOMEM; vb_stats_exit() is due either way.
+ */
+int vb_stats_init(struct vb_device *vb)
+{
+	INIT_WORK(&vb->stats.work, vb_stats_work);
+	vb->stats.wq = alloc_workqueue("vballoon-stats", WQ_FREEZABLE |
+				       WQ_MEM_RECLAIM | WQ_UNBOUND |
+				       WQ_HIGHPRI, 1);
+	if (!vb->stats.wq)
+		return -ENOMEM;
+	return vb_statsq_init(&vb->channel, VB_STATS_MAX);
+}
+
+/**
+ * vb_stats_exit() - free what vb_stats_init() took
+ * @vb: the device, stopped
+ *
+ * Context: May sleep.
+ */
+void vb_stats_exit(struct vb_device *vb)
+{
+	if (vb->stats.wq)
+		destroy_workqueue(vb->stats.wq);
+	vb_statsq_exit(&vb->channel);
 }

@@ -34,9 +34,9 @@ static void vb_send(struct vb_device *vb, struct vb_batch *batch, enum vb_op op)
 {
 	batch->op = op;
 	vb->moving[op] += vb_batch_pages(batch);
-	vb_channel_send(vb, batch);
-	vb_channel_pump(vb);
-	vb_channel_reap(vb);
+	vb_channel_send(&vb->channel, batch);
+	vb_channel_pump(&vb->channel);
+	vb_channel_reap(&vb->channel);
 }
 
 /**
@@ -66,7 +66,7 @@ void vb_step_collect(struct vb_device *vb)
 	struct vb_batch *batch;
 	unsigned long nr;
 
-	while ((batch = vb_channel_acked(vb))) {
+	while ((batch = vb_channel_acked(&vb->channel))) {
 		nr = vb_batch_pages(batch);
 		vb->moving[batch->op] -= nr;
 		if (batch->op == VB_INFLATE) {
@@ -147,7 +147,7 @@ static int vb_inflate(struct vb_device *vb, const struct vb_goal *goal)
 	struct vb_batch *batch;
 	unsigned long nr;
 
-	if (vb_channel_advising(vb))
+	if (vb_channel_deflates_unread(&vb->channel))
 		return -EBUSY;
 	/* The last batch is for the way back, which may be urgent. */
 	if (vb_must_tell(vb) && list_is_singular(&vb->idle))
@@ -161,7 +161,7 @@ static int vb_inflate(struct vb_device *vb, const struct vb_goal *goal)
 	else
 		vb_fill(vb, batch, goal->step);
 	/* Again: one of these pages may have left the balloon just now. */
-	if (!batch->nr || vb_channel_advising(vb)) {
+	if (!batch->nr || vb_channel_deflates_unread(&vb->channel)) {
 		nr = batch->nr;
 		vb_store_abort(batch);
 		vb_idle_put(vb, batch);
@@ -196,8 +196,8 @@ static void vb_advise(struct vb_device *vb, struct vb_batch *advice,
 		      unsigned long nr)
 {
 	if (advice)
-		vb_channel_send(vb, advice);
-	vb_channel_release_end(vb);
+		vb_channel_send(&vb->channel, advice);
+	vb_channel_release_end(&vb->channel);
 	vb_moved(vb, VB_DEFLATE, nr);
 }
 
@@ -215,7 +215,7 @@ unsigned long vb_step_release(struct vb_device *vb, unsigned long nr)
 {
 	struct vb_batch *advice;
 
-	vb_channel_release_begin(vb);
+	vb_channel_release_begin(&vb->channel);
 	nr = vb_store_release(&vb->store, nr, &advice);
 	vb_advise(vb, advice, nr);
 	return nr;
@@ -268,7 +268,7 @@ int vb_step_evict(struct vb_device *vb, const struct vb_range *range)
 
 	if (!vb_block_within(&vb->store, range)) {
 		/* What left carries the advice, until the host has read it. */
-		if (vb_channel_advising(vb))
+		if (vb_channel_deflates_unread(&vb->channel))
 			return -EBUSY;
 		for (i = 0; i < VB_NR_BATCHES; i++)
 			if (vb_batch_overlaps(vb->batches[i], range))
@@ -277,7 +277,7 @@ int vb_step_evict(struct vb_device *vb, const struct vb_range *range)
 		return 0;
 	}
 	if (!vb_must_tell(vb)) {
-		vb_channel_release_begin(vb);
+		vb_channel_release_begin(&vb->channel);
 		nr = vb_block_release(&vb->store, ULONG_MAX, range, &batch);
 		vb_advise(vb, batch, nr);
 		return 0;

@@ -65,7 +65,7 @@ static ssize_t hint_bytes_show(struct kobject *dir,
 static ssize_t engine_show(struct kobject *dir, struct kobj_attribute *attr,
 			   char *buf)
 {
-	return sysfs_emit(buf, "%s\n", vb_engine_name(vb_of(dir)->engine));
+	return sysfs_emit(buf, "%s\n", vb_engine_name(vb_of(dir)->channel.engine));
 }
 
 static ssize_t reserve_bytes_show(struct kobject *dir,

@@ -20,43 +20,18 @@
 #include "compat.h"
 #include "counters.h"
 #include "policy.h"
+#include "wire/wire.h"
 #include "worker.h"
 
-/* Some hosts drop a descriptor of more than 1,024 bytes. */
-#define VB_BUF_PFNS		256U
-/* Most PFNs in one element: a block, in two descriptors. */
-#define VB_WIRE_PFNS		(2 * VB_BUF_PFNS)
 /* Batches: 256 MiB on their way into the balloon at the most. */
 #define VB_NR_BATCHES		4U
-/* Most elements before the host on one queue: 128 MiB of blocks. */
-#define VB_INFLIGHT		64U
-/*
- * No range crosses a border of this alignment: where memory was plugged in, one
- * region of the host may end there and the next one begin.
- */
-#define VB_REGION_PAGES		((128UL << 20) >> PAGE_SHIFT)
-/* Most ranges in one element: the smallest ring of the hosts we know. */
-#define VB_MAX_RANGES		32U
-
+/* Single pages that go through the store in one piece. */
+#define VB_SINGLE_CHUNK		256U
 /* Before the notifiers of others, as the in-tree driver. */
 #define VB_OOM_PRIORITY		80
 
-/* The host gets this long before it counts as silent. */
-#define VB_SILENT_AFTER		(5 * HZ)
 /* A page migration waits this long for the host. */
 #define VB_MIGRATE_WAIT		(2 * HZ)
-
-/**
- * enum vb_engine - how blocks travel
- * @VB_ENGINE_AUTO: as ranges where that can be; as a choice only
- * @VB_ENGINE_PFN: as PFNs on the inflate queue
- * @VB_ENGINE_RANGE: as ranges on the reporting queue
- */
-enum vb_engine {
-	VB_ENGINE_AUTO,
-	VB_ENGINE_PFN,
-	VB_ENGINE_RANGE,
-};
 
 /**
  * enum vb_state - what the driver is doing
@@ -76,106 +51,6 @@ enum vb_state {
 	VB_SILENT,
 	VB_BROKEN,
 	VB_STOPPED,
-};
-
-/**
- * enum vb_queue - the device's queues, in their order (virtio 1.3, 5.5.2)
- * @VB_QUEUE_INFLATE: PFNs of pages that enter the balloon
- * @VB_QUEUE_DEFLATE: PFNs of pages that leave it
- * @VB_QUEUE_STATS: statistics
- * @VB_QUEUE_HINT: free memory that a migration need not send
- * @VB_QUEUE_REPORT: ranges of free pages
- * @VB_NR_QUEUES: how many there are
- *
- * Each of the queues that were negotiated has the next number.
- */
-enum vb_queue {
-	VB_QUEUE_INFLATE,
-	VB_QUEUE_DEFLATE,
-	VB_QUEUE_STATS,
-	VB_QUEUE_HINT,
-	VB_QUEUE_REPORT,
-	VB_NR_QUEUES,
-};
-
-/**
- * struct vb_wire - an element of a queue, with what the host reads
- * @node: in the line's idle ones
- * @batch: the batch that it is a part of
- * @pfn: room for VB_WIRE_PFNS, in the device's byte order; NULL for ranges
- *
- * Belongs to the host between post and reap, else to the channel lock.
- */
-struct vb_wire {
-	struct list_head node;
-	struct vb_batch *batch;
-	u32 *pfn;
-};
-
-/**
- * struct vb_line - a queue on which batches travel
- * @vq: the virtqueue; NULL while there is none
- * @unsent: batches of which something is still to be posted, oldest first
- * @sent: batches that are posted and not acknowledged
- * @idle: elements that the host does not have
- * @posted: elements that it has
- * @progress: jiffies when the last one came back, or when it got the first
- * @wire: all elements; constant
- *
- * All is guarded by the channel lock.
- */
-struct vb_line {
-	struct virtqueue *vq;
-	struct list_head unsent;
-	struct list_head sent;
-	struct list_head idle;
-	unsigned int posted;
-	unsigned long progress;
-	struct vb_wire wire[VB_INFLIGHT];
-};
-
-/* The lines: one for each operation with PFNs, and one for ranges. */
-#define VB_LINE_RANGES	VB_NR_OPS
-#define VB_NR_LINES	(VB_NR_OPS + 1)
-
-/**
- * struct vb_channel - how memory travels
- * @lock: guards the queues, the lines and @acked; taken in interrupts;
- *        innermost
- * @line: the inflate, the deflate and the reporting queue
- * @sg: ranges while they are posted; channel lock
- * @stats_vq: the statistics queue, or NULL
- * @stats: its buffer; owned by the host while @stats_posted
- * @stats_posted: the host has the buffer; only the statistics work looks
- * @hint_vq: the free page hint queue, or NULL; @lock
- * @hint_unsaid: something was posted there that no notification was sent for;
- *               @lock
- * @acked: VB_KIND_PAGES batches that the host has acknowledged
- * @pending: batches sent and not acknowledged, by operation
- * @owed: the worker's: advice that is not acknowledged, and batches that it has
- *        not collected
- * @releasing: callers between taking pages out and sending the advice; atomic
- * @foreign: the device's byte order is not the CPU's
- * @chains: the host reads all descriptors of an element of PFNs
- * @wait: woken when a batch is acknowledged that somebody sleeps for, and when
- *        the driver stops
- */
-struct vb_channel {
-	spinlock_t lock;	/* queues, lines, acked */
-	struct vb_line line[VB_NR_LINES];
-	struct scatterlist sg[VB_MAX_RANGES];
-	struct virtqueue *stats_vq;
-	struct virtio_balloon_stat *stats;
-	bool stats_posted;
-	struct virtqueue *hint_vq;
-	bool hint_unsaid;
-	struct list_head acked;
-	unsigned int pending[VB_NR_OPS];
-	unsigned int owed;
-	atomic_t releasing;
-	bool foreign;
-	bool chains;
-	wait_queue_head_t wait;
 };
 
 /**
@@ -200,7 +75,7 @@ struct vb_store {
 	atomic_long_t held;
 	bool adjust;
 	bool advise;
-	struct page *scratch[VB_BUF_PFNS];
+	struct page *scratch[VB_SINGLE_CHUNK];
 	u32 sorted[VB_BATCH_PFNS];
 };
 
@@ -275,18 +150,26 @@ struct vb_hint {
 };
 
 /**
+ * struct vb_stats - statistics for the host
+ * @wq: runs @work; of its own, so that statistics never wait for a worker that
+ *      waits for memory
+ * @work: answers the host's request
+ */
+struct vb_stats {
+	struct workqueue_struct *wq;
+	struct work_struct work;
+};
+
+/**
  * struct vb_device - a balloon device
  * @vdev: the virtio device
  * @worker: the conversation
  * @counters: what has been done
- * @stats_wq: runs @stats_work; of its own so that statistics never wait for a
- *            worker that waits for memory
- * @stats_work: answers the host's request for statistics
+ * @stats: answers the host's request for statistics
  * @channel: how memory travels
  * @store: what is in the balloon
  * @migrator: page migration
  * @policy: how much; worker only
- * @engine: how blocks travel: PFN or RANGE; constant while bound
  * @block_batch: blocks that a batch takes; constant while bound
  * @hint: free page hinting
  * @reporting: free page reporting, known to the kernel while @reports
@@ -324,14 +207,12 @@ struct vb_device {
 	struct virtio_device *vdev;
 	struct vb_worker worker;
 	struct vb_counters counters;
-	struct workqueue_struct *stats_wq;
-	struct work_struct stats_work;
+	struct vb_stats stats;
 
 	struct vb_channel channel;
 	struct vb_store store;
 	struct vb_migrator migrator;
 	struct vb_policy policy;
-	enum vb_engine engine;
 	unsigned int block_batch;
 	struct vb_hint hint;
 	struct page_reporting_dev_info reporting;
@@ -427,10 +308,6 @@ void vb_moved(struct vb_device *vb, enum vb_op op, unsigned long nr);
 void vb_state_set(struct vb_device *vb, enum vb_state state,
 		  enum vb_limit limit);
 
-/* engine.c */
-void vb_engine_init(struct vb_device *vb);
-const char *vb_engine_name(enum vb_engine engine);
-
 /* reserve.c */
 void vb_reserve_init(struct vb_device *vb);
 u64 vb_total_pages(struct vb_device *vb);
@@ -446,46 +323,6 @@ int vb_offline_init(struct vb_device *vb);
 void vb_offline_exit(struct vb_device *vb);
 bool vb_offline_range(struct vb_device *vb, struct vb_range *range);
 void vb_offline_done(struct vb_device *vb, const struct vb_range *range);
-
-/* line.c */
-int vb_line_init(struct vb_line *line, bool pfns);
-void vb_line_exit(struct vb_line *line);
-bool vb_line_pump(struct vb_device *vb, struct vb_line *line);
-unsigned int vb_line_reap(struct vb_channel *channel, struct vb_line *line);
-bool vb_line_silent(const struct vb_line *line);
-void vb_line_close(struct vb_channel *channel, struct vb_line *line);
-
-/* channel.c */
-int vb_channel_init(struct vb_device *vb);
-void vb_channel_exit(struct vb_device *vb);
-void vb_channel_abandon(struct vb_device *vb);
-bool vb_channel_send(struct vb_device *vb, struct vb_batch *batch);
-int vb_channel_report(struct vb_device *vb, struct scatterlist *sg,
-		      unsigned int nents);
-void vb_channel_finish(struct vb_channel *channel, struct vb_batch *batch);
-void vb_channel_drop(struct vb_channel *channel, struct vb_batch *batch);
-void vb_channel_release_begin(struct vb_device *vb);
-void vb_channel_release_end(struct vb_device *vb);
-bool vb_channel_pump(struct vb_device *vb);
-bool vb_channel_reap(struct vb_device *vb);
-struct vb_batch *vb_channel_acked(struct vb_device *vb);
-bool vb_channel_advising(struct vb_device *vb);
-bool vb_channel_busy(struct vb_device *vb);
-bool vb_channel_broken(struct vb_device *vb);
-bool vb_channel_silent(struct vb_device *vb);
-
-/* queue.c */
-int vb_queue_open(struct vb_device *vb);
-void vb_queue_close(struct vb_device *vb);
-void vb_queue_stats(struct vb_device *vb);
-int vb_queue_hint_cmd(struct vb_device *vb, void *cmd, size_t len);
-int vb_queue_hint_block(struct vb_device *vb, void *block, size_t len,
-			void *token);
-void vb_queue_hint_notify(struct vb_device *vb, bool urge);
-void *vb_queue_hint_get(struct vb_device *vb);
-bool vb_queue_hint_broken(struct vb_device *vb);
-void *vb_queue_hint_detach(struct vb_device *vb);
-unsigned int vb_queue_report_room(struct vb_device *vb);
 
 /* store.c */
 void vb_store_init(struct vb_store *store, bool adjust);
@@ -529,14 +366,10 @@ void vb_migrate_stop(struct vb_device *vb);
 void vb_migrate_drop(struct vb_device *vb);
 
 /* stats.c */
-unsigned int vb_stats_fill(struct virtio_device *vdev,
-			   struct virtio_balloon_stat *stats);
-#define VB_STATS_MAX	16
-
-/* poison.c */
-void vb_poison_validate(struct virtio_device *vdev);
-void vb_poison_tell(struct vb_device *vb);
-bool vb_reports_usable(struct vb_device *vb);
+int vb_stats_init(struct vb_device *vb);
+void vb_stats_exit(struct vb_device *vb);
+void vb_stats_ask(struct vb_device *vb);
+void vb_stats_stop(struct vb_device *vb);
 
 /* hint.c */
 int vb_hint_init(struct vb_device *vb);

@@ -78,6 +78,12 @@ static void vb_events(struct vb_device *vb)
 		vb_policy_short(&vb->policy, VB_LIMIT_OOM, vb_policy_now());
 }
 
+/* Does the host leave anything unread, be it of the balloon's or of hints? */
+static bool vb_worker_host_silent(struct vb_device *vb)
+{
+	return vb_channel_silent(&vb->channel) || vb_hint_silent(vb);
+}
+
 static struct vb_goal vb_goal(struct vb_device *vb)
 {
 	struct vb_goal goal;
@@ -109,7 +115,7 @@ static int vb_advance(struct vb_device *vb, struct vb_goal *goal)
 
 	vb_step_collect(vb);
 	vb_events(vb);
-	if (vb_channel_broken(vb))
+	if (vb_channel_broken(&vb->channel))
 		return -EIO;
 
 	*goal = vb_goal(vb);
@@ -127,8 +133,8 @@ static int vb_advance(struct vb_device *vb, struct vb_goal *goal)
 		return vb_step_inflate(vb, goal);
 	if (goal->step < 0)
 		return vb_step_deflate(vb, -goal->step);
-	if (vb_channel_busy(vb) || vb_migrate_parked(vb) ||
-	    vb_channel_silent(vb))
+	if (vb_channel_busy(&vb->channel) || vb_migrate_parked(vb) ||
+	    vb_worker_host_silent(vb))
 		return -EBUSY;
 	vb->exchanging = false;
 	return -ENODATA;
@@ -139,7 +145,7 @@ static enum vb_state vb_state(struct vb_device *vb, int rc,
 {
 	if (rc == -EIO)
 		return VB_BROKEN;
-	if (vb_channel_silent(vb))
+	if (vb_worker_host_silent(vb))
 		return VB_SILENT;
 	if (vb->exchanging)
 		return VB_IDLE;
@@ -156,8 +162,8 @@ static bool vb_tell_rest(struct vb_device *vb)
 	int nice = vb_must_tell(vb) ? task_nice(current) : vb_nicer();
 	bool progress;
 
-	progress = vb_channel_pump(vb);
-	progress |= vb_channel_reap(vb);
+	progress = vb_channel_pump(&vb->channel);
+	progress |= vb_channel_reap(&vb->channel);
 	set_user_nice(current, nice);
 	return progress;
 }

@@ -98,7 +98,7 @@ void vb_hint_collect(struct vb_device *vb)
 	void *token;
 
 	spin_lock(&hint->lock);
-	while ((token = vb_queue_hint_get(vb))) {
+	while ((token = vb_hintq_get(&vb->channel))) {
 		WRITE_ONCE(hint->progress, jiffies);
 		if (token == &hint->cmd) {
 			WRITE_ONCE(hint->cmd_posted, false);
@@ -197,7 +197,7 @@ static int vb_hint_tell(struct vb_device *vb, u32 cmd)
 		goto out;
 	vb_hint_turn(hint);
 	hint->cmd = cpu_to_virtio32(vb->vdev, cmd);
-	if (vb_queue_hint_cmd(vb, &hint->cmd, sizeof(hint->cmd)))
+	if (vb_hintq_cmd(&vb->channel, &hint->cmd, sizeof(hint->cmd)))
 		goto out;
 	WRITE_ONCE(hint->cmd_posted, true);
 	hint->told = cmd;
@@ -233,8 +233,8 @@ static int vb_hint_block(struct vb_device *vb)
 	}
 
 	spin_lock(&hint->lock);
-	if (vb_queue_hint_block(vb, page_address(page),
-				PAGE_SIZE << page_private(page), page)) {
+	if (vb_hintq_block(&vb->channel, page_address(page),
+			   PAGE_SIZE << page_private(page), page)) {
 		/* The ring is full, or broken. */
 		vb_kept_put(hint, page, &hint->again);
 		rc = -EBUSY;
@@ -306,11 +306,11 @@ static void vb_hint_work(struct work_struct *work)
 		rc = vb_hint_step(vb);
 		posted += !rc;
 		if (rc || !(posted % VB_HINT_KICK)) {
-			vb_queue_hint_notify(vb, hint->urge);
+			vb_hintq_notify(&vb->channel, hint->urge);
 			hint->urge = false;
 		}
 	} while (!rc && time_before(jiffies, until));
-	if (vb_queue_hint_broken(vb)) {
+	if (vb_hintq_broken(&vb->channel)) {
 		vb_hint_break(vb);
 		return;
 	}
@@ -382,7 +382,7 @@ void vb_hint_empty(struct vb_device *vb)
 		return;
 	/* A callback may have queued it before the reset. */
 	cancel_delayed_work_sync(&hint->work);
-	while ((token = vb_queue_hint_detach(vb)))
+	while ((token = vb_hintq_detach(&vb->channel)))
 		if (token != &hint->cmd)
 			vb_kept_free(token);
 	vb_kept_give(vb, ULONG_MAX);

@@ -239,7 +239,7 @@ static struct vb_batch *vb_block_carrier(struct page *page)
 	vb_block_split(page);
 	for (i = 1; i < VB_BLOCK_PAGES; i++)
 		__free_page(page + i);
-	vb_batch_init(batch, VB_KIND_ADVICE, VB_BLOCK_GO, (u32 *)(batch + 1));
+	vb_batch_init(batch, VB_KIND_NOTICE, VB_BLOCK_GO, (u32 *)(batch + 1));
 	batch->op = VB_DEFLATE;
 	batch->order = VB_BLOCK_ORDER;
 	return batch;

@@ -147,7 +147,7 @@ void vb_store_commit(struct vb_store *store, struct vb_batch *batch)
 		return vb_block_commit(store, batch);
 	/* The core holds a lock with interrupts off: not for all at once. */
 	while (i < batch->nr) {
-		end = min(batch->nr, end + VB_BUF_PFNS);
+		end = min(batch->nr, end + VB_SINGLE_CHUNK);
 		for (; i < end; i++) {
 			page = vb_batch_page(batch, i);
 			list_add_tail(&page->lru, &pages);
@@ -177,7 +177,7 @@ static unsigned long vb_store_dequeue(struct vb_store *store,
 	struct page *page;
 
 	nr = balloon_page_list_dequeue(&store->balloon, pages,
-				       min_t(unsigned long, nr, VB_BUF_PFNS));
+				       min_t(unsigned long, nr, VB_SINGLE_CHUNK));
 	if (store->adjust)
 		list_for_each_entry(page, pages, lru)
 			vb_balloon_adjust(page, 1);
@@ -266,7 +266,7 @@ static unsigned long vb_single_release(struct vb_store *store, unsigned long nr,
 				continue;
 			}
 			batch = page_address(page);
-			vb_batch_init(batch, VB_KIND_ADVICE, VB_ADVICE_PAGES,
+			vb_batch_init(batch, VB_KIND_NOTICE, VB_ADVICE_PAGES,
 				      (u32 *)(batch + 1));
 			batch->op = VB_DEFLATE;
 			vb_batch_add(batch, page);
@@ -317,7 +317,7 @@ void vb_store_empty(struct vb_store *store)
 
 	vb_block_empty(store);
 	while (vb_store_held(store)) {
-		if (vb_store_dequeue(store, &pages, VB_BUF_PFNS)) {
+		if (vb_store_dequeue(store, &pages, VB_SINGLE_CHUNK)) {
 			late = jiffies + 10 * HZ;
 		} else {
 			WARN_ON_ONCE(time_after(jiffies, late));

@@ -1,58 +1,65 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A queue on which batches travel, cut into elements: PFNs that the host reads,
- * or ranges of memory that it may take.
+ * A queue of batches, cut into buffers: PFNs that the host reads, or ranges of
+ * memory that it may take.
  *
- * Nobody sleeps for the host here: elements are posted while the ring has
- * room, and the interrupt takes back what the host has read.
+ * Nobody sleeps for the host here: buffers are posted while the ring has room,
+ * and the interrupt takes back what the host has read.
  */
 #include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
 #include "pfn.h"
-#include "vballoon.h"
+#include "wire/batchq.h"
 
-/* The lines of PFNs count PFNs, the line of ranges counts runs. */
-static unsigned int vb_line_size(const struct vb_line *line,
-				 const struct vb_batch *batch)
+/*
+ * No range crosses a border of this alignment: where memory was plugged in, one
+ * region of the host may end there and the next one begin.
+ */
+#define VB_REGION_PAGES		((128UL << 20) >> PAGE_SHIFT)
+
+/* The queues of PFNs count PFNs, the queue of ranges counts runs. */
+static unsigned int vb_batchq_size(const struct vb_batchq *queue,
+				   const struct vb_batch *batch)
 {
-	if (!line->wire[0].pfn)
+	if (!queue->buffer[0].pfn)
 		return batch->nr;
 	return vb_batch_pages(batch) * VB_PFNS_PER_PAGE;
 }
 
 /*
- * At most 256 PFNs a descriptor.  An element is one descriptor, since some
- * hosts read no more of it; but a host that does read on gets a whole block in
- * one element: if huge pages are behind it, it can only give back those that
- * one element names from the first PFN to the last.  Not on the way back, where
- * that buys nothing and the ring may allocate a table for it.
+ * At most 256 PFNs a descriptor, and one descriptor a buffer, since some hosts
+ * read no more of it.  A host that reads all descriptors gets a whole block in
+ * one buffer: a host on huge pages can only give back those that one buffer
+ * names from the first PFN to the last.  Deflates stay short: a whole block
+ * buys nothing there, and the ring may allocate a table for it.
  */
 static unsigned int vb_post_pfns(struct vb_channel *channel,
-				 struct vb_line *line, struct vb_wire *wire,
+				 struct vb_batchq *queue,
+				 struct vb_buffer *buffer,
 				 const struct vb_batch *batch)
 {
-	bool whole = batch->order && batch->op == VB_INFLATE && channel->chains;
+	bool whole = batch->order && batch->op == VB_INFLATE && channel->reads_chains;
 	const struct vb_runs runs = {
 		.pfn = batch->pfn,
 		.nr = batch->nr,
 		.order = batch->order,
 		.scale = VB_PFNS_PER_PAGE,
 	};
-	struct scatterlist sg[VB_WIRE_PFNS / VB_BUF_PFNS];
+	struct scatterlist sg[VB_BUFFER_PFNS / VB_DESC_PFNS];
 	unsigned int nr, first, nents = 0;
 
 	lockdep_assert_held(&channel->lock);
 
-	nr = vb_pfn_write(wire->pfn, whole ? VB_WIRE_PFNS : VB_BUF_PFNS, &runs,
-			  batch->posted, channel->foreign);
-	sg_init_table(sg, DIV_ROUND_UP(nr, VB_BUF_PFNS));
-	for (first = 0; first < nr; first += VB_BUF_PFNS)
-		sg_set_buf(&sg[nents++], wire->pfn + first,
-			   min(nr - first, VB_BUF_PFNS) * sizeof(*wire->pfn));
+	nr = vb_pfn_write(buffer->pfn, whole ? VB_BUFFER_PFNS : VB_DESC_PFNS, &runs,
+			  batch->cursor, channel->swap_bytes);
+	sg_init_table(sg, DIV_ROUND_UP(nr, VB_DESC_PFNS));
+	for (first = 0; first < nr; first += VB_DESC_PFNS)
+		sg_set_buf(&sg[nents++], buffer->pfn + first,
+			   min(nr - first, VB_DESC_PFNS) * sizeof(*buffer->pfn));
 	/* Ring full, or the device is broken: either way, not now. */
-	if (virtqueue_add_outbuf(line->vq, sg, nents, wire, GFP_ATOMIC))
+	if (virtqueue_add_outbuf(queue->vq, sg, nents, buffer, GFP_ATOMIC))
 		return 0;
 	return nr;
 }
@@ -70,10 +77,10 @@ static unsigned int vb_ranges(const struct vb_batch *batch,
 			      unsigned int *nents)
 {
 	unsigned int size = 1U << batch->order;
-	unsigned int i = batch->posted;
+	unsigned int i = batch->cursor;
 	unsigned int first;
 
-	sg_init_table(sg, VB_MAX_RANGES);
+	sg_init_table(sg, VB_BUFFER_RANGES);
 	for (*nents = 0; *nents < max && i < batch->nr; ++*nents) {
 		first = i++;
 		while (i < batch->nr && vb_run_goes_on(batch, i))
@@ -82,11 +89,12 @@ static unsigned int vb_ranges(const struct vb_batch *batch,
 			    (i - first) * size * PAGE_SIZE, 0);
 	}
 	sg_mark_end(&sg[*nents - 1]);
-	return i - batch->posted;
+	return i - batch->cursor;
 }
 
 static unsigned int vb_post_ranges(struct vb_channel *channel,
-				   struct vb_line *line, struct vb_wire *wire,
+				   struct vb_batchq *queue,
+				   struct vb_buffer *buffer,
 				   const struct vb_batch *batch)
 {
 	struct scatterlist *sg = batch->sg;
@@ -98,206 +106,205 @@ static unsigned int vb_post_ranges(struct vb_channel *channel,
 	if (!sg) {
 		sg = channel->sg;
 		nr = vb_ranges(batch, sg,
-			       min(virtqueue_get_vring_size(line->vq),
-				   VB_MAX_RANGES), &nents);
+			       min(virtqueue_get_vring_size(queue->vq),
+				   VB_BUFFER_RANGES), &nents);
 	}
-	if (virtqueue_add_inbuf(line->vq, sg, nents, wire, GFP_ATOMIC))
+	if (virtqueue_add_inbuf(queue->vq, sg, nents, buffer, GFP_ATOMIC))
 		return 0;
 	return nr;
 }
 
 /* Post until the host has enough for one notification. */
-static unsigned int vb_line_post(struct vb_channel *channel,
-				 struct vb_line *line)
+static unsigned int vb_batchq_post(struct vb_channel *channel,
+				   struct vb_batchq *queue)
 {
+	struct vb_buffer *buffer;
 	struct vb_batch *batch;
-	struct vb_wire *wire;
 	unsigned int posted = 0;
 	unsigned int nr;
 
 	lockdep_assert_held(&channel->lock);
 
-	while (posted < VB_BATCH_PFNS && !list_empty(&line->idle) &&
-	       !list_empty(&line->unsent)) {
-		batch = list_first_entry(&line->unsent, struct vb_batch, node);
-		wire = list_first_entry(&line->idle, struct vb_wire, node);
-		if (wire->pfn)
-			nr = vb_post_pfns(channel, line, wire, batch);
+	while (posted < VB_BATCH_PFNS && !list_empty(&queue->idle) &&
+	       !list_empty(&queue->unsent)) {
+		batch = list_first_entry(&queue->unsent, struct vb_batch, node);
+		buffer = list_first_entry(&queue->idle, struct vb_buffer, node);
+		if (buffer->pfn)
+			nr = vb_post_pfns(channel, queue, buffer, batch);
 		else
-			nr = vb_post_ranges(channel, line, wire, batch);
+			nr = vb_post_ranges(channel, queue, buffer, batch);
 		if (!nr)
 			break;
-		if (!line->posted)
-			line->progress = jiffies;
-		list_del(&wire->node);
-		wire->batch = batch;
-		line->posted++;
-		batch->flying++;
-		batch->posted += nr;
+		if (!queue->in_flight)
+			queue->progress = jiffies;
+		list_del(&buffer->node);
+		buffer->batch = batch;
+		queue->in_flight++;
+		batch->in_flight++;
+		batch->cursor += nr;
 		posted += nr;
-		if (batch->posted == vb_line_size(line, batch))
-			list_move_tail(&batch->node, &line->sent);
+		if (batch->cursor == vb_batchq_size(queue, batch))
+			list_move_tail(&batch->node, &queue->sent);
 	}
 	return posted;
 }
 
 /**
- * vb_line_pump() - post what is unsent, as far as the bounds allow
- * @vb: the device
- * @line: one of its lines
+ * vb_batchq_pump() - post what is unsent, as far as the bounds allow
+ * @channel: the channel
+ * @queue: one of its queues of batches
  *
  * One notification at the most.
  *
  * Context: Any but under the channel lock.  Queues do not come or go.
  * Return: true if anything was posted.
  */
-bool vb_line_pump(struct vb_device *vb, struct vb_line *line)
+bool vb_batchq_pump(struct vb_channel *channel, struct vb_batchq *queue)
 {
-	struct vb_channel *channel = &vb->channel;
 	struct virtqueue *vq;
 	unsigned long flags;
 	bool notify = false;
 	unsigned int posted = 0;
 
 	spin_lock_irqsave(&channel->lock, flags);
-	vq = line->vq;
+	vq = queue->vq;
 	if (vq)
-		posted = vb_line_post(channel, line);
+		posted = vb_batchq_post(channel, queue);
 	if (posted)
 		notify = virtqueue_kick_prepare(vq);
 	spin_unlock_irqrestore(&channel->lock, flags);
 
 	/*
-	 * The host may work before this returns: not under the lock.  The line
-	 * may be closed meanwhile, but the queue is there.
+	 * Not under the lock: the host may work before this returns.  The queue
+	 * may be closed meanwhile, but the virtqueue is there.
 	 */
 	if (notify) {
 		virtqueue_notify(vq);
-		vb_counters_add(&vb->counters, VB_KICKS, 1);
+		vb_counters_add(channel->counters, VB_KICKS, 1);
 	}
 	return posted;
 }
 
 /**
- * vb_line_reap() - take back what the host has read
+ * vb_batchq_reap() - take back what the host has read
  * @channel: the channel
- * @line: one of its lines
+ * @queue: one of its queues of batches
+ * @finished: gets the batches of which the host has read all
  *
  * Context: Under the channel lock.
- * Return: elements that came back.
+ * Return: buffers that came back.
  */
-unsigned int vb_line_reap(struct vb_channel *channel, struct vb_line *line)
+unsigned int vb_batchq_reap(struct vb_channel *channel, struct vb_batchq *queue,
+			    struct list_head *finished)
 {
+	struct vb_buffer *buffer;
 	struct vb_batch *batch;
-	struct vb_wire *wire;
 	unsigned int acked = 0;
 	unsigned int len;
 
 	lockdep_assert_held(&channel->lock);
 
-	if (!line->vq)
+	if (!queue->vq)
 		return 0;
 	do {
-		virtqueue_disable_cb(line->vq);
-		while ((wire = virtqueue_get_buf(line->vq, &len))) {
+		virtqueue_disable_cb(queue->vq);
+		while ((buffer = virtqueue_get_buf(queue->vq, &len))) {
 			acked++;
-			line->posted--;
-			list_add(&wire->node, &line->idle);
-			batch = wire->batch;
-			batch->flying--;
-			if (!batch->flying &&
-			    batch->posted == vb_line_size(line, batch))
-				vb_channel_finish(channel, batch);
+			queue->in_flight--;
+			list_add(&buffer->node, &queue->idle);
+			batch = buffer->batch;
+			batch->in_flight--;
+			if (!batch->in_flight &&
+			    batch->cursor == vb_batchq_size(queue, batch))
+				list_move_tail(&batch->node, finished);
 		}
-		if (virtqueue_is_broken(line->vq))
+		if (virtqueue_is_broken(queue->vq))
 			break;
-	} while (!virtqueue_enable_cb_delayed(line->vq));
+	} while (!virtqueue_enable_cb_delayed(queue->vq));
 	if (acked)
-		line->progress = jiffies;
+		queue->progress = jiffies;
 	return acked;
 }
 
 /**
- * vb_line_silent() - has the host not answered here for too long?
- * @line: the line
+ * vb_batchq_silent() - has the host not answered here for too long?
+ * @queue: the queue
  *
  * Context: Any.
- * Return: true if the host has elements and VB_SILENT_AFTER has passed without
+ * Return: true if the host has buffers and VB_SILENT_AFTER has passed without
  * one that came back.
  */
-bool vb_line_silent(const struct vb_line *line)
+bool vb_batchq_silent(const struct vb_batchq *queue)
 {
-	return READ_ONCE(line->posted) &&
-	       time_after(jiffies, READ_ONCE(line->progress) + VB_SILENT_AFTER);
+	return READ_ONCE(queue->in_flight) &&
+	       time_after(jiffies, READ_ONCE(queue->progress) + VB_SILENT_AFTER);
 }
 
-static void vb_line_rest(struct vb_line *line)
+static void vb_batchq_rest(struct vb_batchq *queue)
 {
 	unsigned int i;
 
-	INIT_LIST_HEAD(&line->idle);
-	for (i = 0; i < VB_INFLIGHT; i++)
-		list_add_tail(&line->wire[i].node, &line->idle);
-	line->posted = 0;
-	line->vq = NULL;
+	INIT_LIST_HEAD(&queue->idle);
+	for (i = 0; i < VB_NR_BUFFERS; i++)
+		list_add_tail(&queue->buffer[i].node, &queue->idle);
+	queue->in_flight = 0;
+	queue->vq = NULL;
 }
 
 /**
- * vb_line_close() - take everything back from a device that has been reset
+ * vb_batchq_close() - take everything back from a device that has been reset
  * @channel: the channel
- * @line: one of its lines; has no queue afterwards
+ * @queue: one of its queues of batches; has no virtqueue afterwards
+ * @dropped: gets the batches that the host has not read, sent or not
  *
- * Context: Any.
+ * Context: Under the channel lock.
  */
-void vb_line_close(struct vb_channel *channel, struct vb_line *line)
+void vb_batchq_close(struct vb_channel *channel, struct vb_batchq *queue,
+		     struct list_head *dropped)
 {
-	struct vb_batch *batch, *next;
-	unsigned long flags;
+	lockdep_assert_held(&channel->lock);
 
-	spin_lock_irqsave(&channel->lock, flags);
-	while (line->vq && virtqueue_detach_unused_buf(line->vq))
+	while (queue->vq && virtqueue_detach_unused_buf(queue->vq))
 		;
-	vb_line_rest(line);
-	list_splice_init(&line->sent, &line->unsent);
-	list_for_each_entry_safe(batch, next, &line->unsent, node)
-		vb_channel_drop(channel, batch);
-	spin_unlock_irqrestore(&channel->lock, flags);
+	vb_batchq_rest(queue);
+	list_splice_tail_init(&queue->sent, dropped);
+	list_splice_tail_init(&queue->unsent, dropped);
 }
 
 /**
- * vb_line_init() - prepare a line without a queue
- * @line: the line
+ * vb_batchq_init() - prepare a queue without a virtqueue
+ * @queue: the queue
  * @pfns: PFNs will travel on it; otherwise ranges
  *
  * Context: May sleep.
- * Return: 0 or -ENOMEM; vb_line_exit() is due either way.
+ * Return: 0 or -ENOMEM; vb_batchq_exit() is due either way.
  */
-int vb_line_init(struct vb_line *line, bool pfns)
+int vb_batchq_init(struct vb_batchq *queue, bool pfns)
 {
 	unsigned int i;
 
-	INIT_LIST_HEAD(&line->unsent);
-	INIT_LIST_HEAD(&line->sent);
-	vb_line_rest(line);
-	for (i = 0; pfns && i < VB_INFLIGHT; i++) {
-		line->wire[i].pfn = kmalloc_array(VB_WIRE_PFNS, sizeof(u32),
-						  GFP_KERNEL);
-		if (!line->wire[i].pfn)
+	INIT_LIST_HEAD(&queue->unsent);
+	INIT_LIST_HEAD(&queue->sent);
+	vb_batchq_rest(queue);
+	for (i = 0; pfns && i < VB_NR_BUFFERS; i++) {
+		queue->buffer[i].pfn = kmalloc_array(VB_BUFFER_PFNS,
+						     sizeof(u32), GFP_KERNEL);
+		if (!queue->buffer[i].pfn)
 			return -ENOMEM;
 	}
 	return 0;
 }
 
 /**
- * vb_line_exit() - free what vb_line_init() took
- * @line: the line, closed
+ * vb_batchq_exit() - free what vb_batchq_init() took
+ * @queue: the queue, closed
  *
  * Context: Any.
  */
-void vb_line_exit(struct vb_line *line)
+void vb_batchq_exit(struct vb_batchq *queue)
 {
 	unsigned int i;
 
-	for (i = 0; i < VB_INFLIGHT; i++)
-		kfree(line->wire[i].pfn);
+	for (i = 0; i < VB_NR_BUFFERS; i++)
+		kfree(queue->buffer[i].pfn);
 }

@@ -10,14 +10,14 @@
 #include <linux/moduleparam.h>
 #include <linux/string.h>
 
-#include "vballoon.h"
+#include "wire/wire.h"
 
 /*
  * PFNs: as many blocks as one notification is for.  Ranges: many; but where
  * the allocator has just written to them few, so that the next ones get the
  * host memory that these have given up.
  */
-#define VB_PFN_BLOCKS	(VB_BATCH_PFNS / VB_WIRE_PFNS)
+#define VB_PFN_BLOCKS	(VB_BATCH_PFNS / VB_BUFFER_PFNS)
 #define VB_WARM_BLOCKS	2U
 
 static const char *const vb_engine_names[] = {
@@ -65,26 +65,34 @@ const char *vb_engine_name(enum vb_engine engine)
 }
 
 /**
- * vb_engine_init() - choose the engine
- * @vb: the device, its features negotiated
+ * vb_engine_choose() - choose the engine
+ * @vdev: the device, its features negotiated
  *
  * Context: Process context.
+ * Return: VB_ENGINE_PFN or VB_ENGINE_RANGE.
  */
-void vb_engine_init(struct vb_device *vb)
+enum vb_engine vb_engine_choose(struct virtio_device *vdev)
 {
-	bool ranges = vb_reports_usable(vb);
+	bool ranges = vb_poison_allows_reports(vdev);
 
 	if (vb_engine_param == VB_ENGINE_RANGE && !ranges)
-		dev_warn(&vb->vdev->dev,
+		dev_warn(&vdev->dev,
 			 "engine=range: the host takes no ranges (free page reporting is off, or pages are poisoned); blocks travel as PFNs\n");
 	if (vb_engine_param == VB_ENGINE_PFN)
 		ranges = false;
-	vb->engine = ranges ? VB_ENGINE_RANGE : VB_ENGINE_PFN;
-	vb->store.advise = !ranges;
-	if (!ranges)
-		vb->block_batch = VB_PFN_BLOCKS;
-	else if (vb_pages_come_touched())
-		vb->block_batch = VB_WARM_BLOCKS;
-	else
-		vb->block_batch = VB_BATCH_BLOCKS;
+	return ranges ? VB_ENGINE_RANGE : VB_ENGINE_PFN;
+}
+
+/**
+ * vb_engine_blocks() - how many blocks an engine takes in one batch
+ * @engine: the engine
+ *
+ * Context: Any.
+ * Return: blocks.
+ */
+unsigned int vb_engine_blocks(enum vb_engine engine)
+{
+	if (engine == VB_ENGINE_PFN)
+		return VB_PFN_BLOCKS;
+	return vb_pages_come_touched() ? VB_WARM_BLOCKS : VB_BATCH_BLOCKS;
 }

@@ -7,7 +7,7 @@
 #include <linux/mm.h>
 #include <linux/poison.h>
 
-#include "vballoon.h"
+#include "wire/wire.h"
 
 static bool vb_free_pages_keep_a_value(void)
 {
@@ -41,24 +41,24 @@ void vb_poison_validate(struct virtio_device *vdev)
 
 /**
  * vb_poison_tell() - tell the host the value
- * @vb: the device; its status does not say DRIVER_OK yet (virtio 1.3, 5.5.6.7)
+ * @vdev: the device; its status does not say DRIVER_OK yet (virtio 1.3, 5.5.6.7)
  *
  * Context: May sleep.
  */
-void vb_poison_tell(struct vb_device *vb)
+void vb_poison_tell(struct virtio_device *vdev)
 {
 	u32 poison = vb_poison();
 
 	/* Without the feature the device may have no such field. */
-	if (!virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_PAGE_POISON))
+	if (!virtio_has_feature(vdev, VIRTIO_BALLOON_F_PAGE_POISON))
 		return;
-	virtio_cwrite_le(vb->vdev, struct virtio_balloon_config, poison_val,
+	virtio_cwrite_le(vdev, struct virtio_balloon_config, poison_val,
 			 &poison);
 }
 
 /**
- * vb_reports_usable() - does the host take memory that is reported to it?
- * @vb: the device, its features fixed
+ * vb_poison_allows_reports() - does the host take memory that is reported to it?
+ * @vdev: the device, its features fixed
  *
  * It cannot replace a page that has to keep a pattern, so that it ignores
  * reports then.
@@ -66,10 +66,8 @@ void vb_poison_tell(struct vb_device *vb)
  * Context: Any.
  * Return: true if there is a reporting queue, and it has an effect.
  */
-bool vb_reports_usable(struct vb_device *vb)
+bool vb_poison_allows_reports(struct virtio_device *vdev)
 {
-	struct virtio_device *vdev = vb->vdev;
-
 	return virtio_has_feature(vdev, VIRTIO_BALLOON_F_REPORTING) &&
 	       !(virtio_has_feature(vdev, VIRTIO_BALLOON_F_PAGE_POISON) &&
 		 vb_poison());

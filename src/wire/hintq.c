@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The free page hint queue: numbers of commands, and blocks of free memory.
+ */
+#include "wire/wire.h"
+
+static int vb_hintq_post(struct vb_channel *channel, void *data, size_t len,
+			 void *token, bool writable)
+{
+	struct scatterlist sg;
+	unsigned long flags;
+	int rc;
+
+	sg_init_one(&sg, data, len);
+	spin_lock_irqsave(&channel->lock, flags);
+	if (writable)
+		rc = virtqueue_add_inbuf(channel->hintq.vq, &sg, 1, token,
+					 GFP_ATOMIC);
+	else
+		rc = virtqueue_add_outbuf(channel->hintq.vq, &sg, 1, token,
+					  GFP_ATOMIC);
+	if (!rc)
+		channel->hintq.untold = true;
+	spin_unlock_irqrestore(&channel->lock, flags);
+	return rc;
+}
+
+/**
+ * vb_hintq_cmd() - post the number of a command
+ * @channel: the channel, with a hint queue
+ * @cmd: the number, in the device's byte order; vb_hintq_get() returns
+ *       it when the host has read it
+ * @len: its size in bytes
+ *
+ * Context: Any.
+ * Return: 0, or the ring is full or broken.
+ */
+int vb_hintq_cmd(struct vb_channel *channel, void *cmd, size_t len)
+{
+	return vb_hintq_post(channel, cmd, len, cmd, false);
+}
+
+/**
+ * vb_hintq_block() - post a block of free memory
+ * @channel: the channel, with a hint queue
+ * @block: its address: one range a buffer, since QEMU looks at no more
+ * @len: its size in bytes
+ * @token: what vb_hintq_get() returns when the host has read it
+ *
+ * Context: Any.
+ * Return: 0, or the ring is full or broken.
+ */
+int vb_hintq_block(struct vb_channel *channel, void *block, size_t len,
+		   void *token)
+{
+	return vb_hintq_post(channel, block, len, token, true);
+}
+
+/**
+ * vb_hintq_notify() - tell the host that there is something to read
+ * @channel: the channel, with a hint queue
+ * @urge: even if the host says that it looks by itself
+ *
+ * Context: Any.
+ */
+void vb_hintq_notify(struct vb_channel *channel, bool urge)
+{
+	unsigned long flags;
+	bool notify = urge;
+
+	spin_lock_irqsave(&channel->lock, flags);
+	if (channel->hintq.untold)
+		notify |= virtqueue_kick_prepare(channel->hintq.vq);
+	channel->hintq.untold = false;
+	spin_unlock_irqrestore(&channel->lock, flags);
+
+	if (notify)
+		virtqueue_notify(channel->hintq.vq);
+}
+
+/**
+ * vb_hintq_get() - take back something that the host has read
+ * @channel: the channel
+ *
+ * After NULL, and not before, the hint callback comes when there is more.
+ *
+ * Context: Any.
+ * Return: the token, or NULL.
+ */
+void *vb_hintq_get(struct vb_channel *channel)
+{
+	unsigned long flags;
+	void *token = NULL;
+	unsigned int len;
+
+	spin_lock_irqsave(&channel->lock, flags);
+	while (channel->hintq.vq) {
+		virtqueue_disable_cb(channel->hintq.vq);
+		token = virtqueue_get_buf(channel->hintq.vq, &len);
+		if (token || virtqueue_is_broken(channel->hintq.vq) ||
+		    virtqueue_enable_cb_delayed(channel->hintq.vq))
+			break;
+	}
+	spin_unlock_irqrestore(&channel->lock, flags);
+	return token;
+}
+
+/**
+ * vb_hintq_broken() - has the device broken its protocol there?
+ * @channel: the channel
+ *
+ * Context: Any.
+ * Return: true if nothing more goes either way before the next reset.
+ */
+bool vb_hintq_broken(struct vb_channel *channel)
+{
+	unsigned long flags;
+	bool broken;
+
+	spin_lock_irqsave(&channel->lock, flags);
+	broken = channel->hintq.vq && virtqueue_is_broken(channel->hintq.vq);
+	spin_unlock_irqrestore(&channel->lock, flags);
+	return broken;
+}
+
+/**
+ * vb_hintq_detach() - take back something that the host never read
+ * @channel: the channel, its device reset
+ *
+ * Context: Any.
+ * Return: the token; or NULL, and there is no hint queue from then on.
+ */
+void *vb_hintq_detach(struct vb_channel *channel)
+{
+	unsigned long flags;
+	void *token = NULL;
+
+	spin_lock_irqsave(&channel->lock, flags);
+	if (channel->hintq.vq)
+		token = virtqueue_detach_unused_buf(channel->hintq.vq);
+	if (!token)
+		channel->hintq.vq = NULL;
+	spin_unlock_irqrestore(&channel->lock, flags);
+	return token;
+}
