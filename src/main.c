@@ -183,7 +183,7 @@ static struct vb_device *vb_alloc(struct virtio_device *vdev)
 	vb->channel.engine = vb_engine_choose(vdev);
 	vb->block_batch = vb_engine_blocks(vb->channel.engine);
 	/* Nobody is told of ranges that come back. */
-	vb->store.advise = vb->channel.engine == VB_ENGINE_PFN;
+	vb->store.tells_blocks = vb->channel.engine == VB_ENGINE_PFN;
 	vb_reserve_init(vb);
 
 	if (vb_channel_init(&vb->channel, vdev, &vb->counters) ||

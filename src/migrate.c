@@ -107,11 +107,10 @@ static int vb_migrate_page(struct balloon_dev_info *balloon,
 		return -EAGAIN;
 	rc = vb_migrate_locked(vb, newpage, page);
 	if (!rc) {
-		vb_balloon_replace(balloon, newpage, page, vb->store.adjust);
+		vb_single_replace(store, newpage, page);
 		vb_counters_add(&vb->counters, VB_MIGRATED, 1);
 	} else if (rc == -ENOENT) {
-		vb_balloon_forget(balloon, page, vb->store.adjust);
-		vb_store_forget(&vb->store);
+		vb_single_forget(store, page);
 		vb_moved(vb, VB_DEFLATE, 1);
 		rc = 0;
 	}

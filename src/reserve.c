@@ -83,22 +83,6 @@ module_param_cb(reserve, &vb_reserve_ops, NULL, 0444);
 MODULE_PARM_DESC(reserve, "memory that the guest keeps whatever the host asks for: bytes with K, M or G, or auto (1/32, at least 64M)");
 
 /**
- * vb_total_pages() - the memory of the guest with an empty balloon
- * @vb: the device
- *
- * Context: Any.
- * Return: guest pages.
- */
-u64 vb_total_pages(struct vb_device *vb)
-{
-	u64 total = totalram_pages();
-
-	if (vb->store.adjust)
-		total += vb_store_held(&vb->store);
-	return total;
-}
-
-/**
  * vb_reserve_init() - take the reservation from the module's parameter
  * @vb: the device
  *
@@ -107,7 +91,7 @@ u64 vb_total_pages(struct vb_device *vb)
 void vb_reserve_init(struct vb_device *vb)
 {
 	vb->reserve = vb_reserve_param;
-	if (vb->reserve >> PAGE_SHIFT > vb_total_pages(vb))
+	if (vb->reserve >> PAGE_SHIFT > vb_store_total(&vb->store))
 		dev_warn(&vb->vdev->dev, "reserve=%llu is more than the guest has: the balloon stays empty\n",
 			 vb->reserve);
 }
@@ -115,7 +99,7 @@ void vb_reserve_init(struct vb_device *vb)
 /**
  * vb_reserve_pages() - the reservation in force
  * @vb: the device
- * @total: from vb_total_pages()
+ * @total: from vb_store_total()
  *
  * Context: Any.
  * Return: guest pages.
@@ -147,7 +131,7 @@ int vb_set_reserve(struct vb_device *vb, const char *text)
 	rc = vb_parse_reserve(text, &reserve);
 	if (rc)
 		return rc;
-	if (reserve >> PAGE_SHIFT > vb_total_pages(vb))
+	if (reserve >> PAGE_SHIFT > vb_store_total(&vb->store))
 		return -ERANGE;
 	WRITE_ONCE(vb->reserve, reserve);
 	vb_worker_kick(&vb->worker);

@@ -97,7 +97,7 @@ static unsigned long vb_blocks_due(struct vb_device *vb, unsigned long nr)
 /* Free memory that the balloon may take, without what hints have taken. */
 static bool vb_has_room(struct vb_device *vb, unsigned long nr)
 {
-	u64 floor = vb_policy_floor(vb_total_pages(vb), PAGE_SHIFT);
+	u64 floor = vb_policy_floor(vb_store_total(&vb->store), PAGE_SHIFT);
 
 	return global_zone_page_state(NR_FREE_PAGES) >= nr + floor;
 }
@@ -126,7 +126,7 @@ static void vb_fill(struct vb_device *vb, struct vb_batch *batch,
 		return;
 	}
 	nr = min_t(unsigned long, nr, VB_BATCH_SINGLES);
-	vb_store_prepare(&vb->store, batch, nr);
+	vb_single_prepare(&vb->store, batch, nr);
 	if (batch->nr < nr) {
 		vb_policy_short(&vb->policy, VB_LIMIT_MEMORY, vb_policy_now());
 		vb_counters_add(&vb->counters, VB_SHORTAGES, 1);

@@ -73,7 +73,7 @@ static ssize_t reserve_bytes_show(struct kobject *dir,
 {
 	struct vb_device *vb = vb_of(dir);
 
-	return vb_emit_pages(buf, vb_reserve_pages(vb, vb_total_pages(vb)));
+	return vb_emit_pages(buf, vb_reserve_pages(vb, vb_store_total(&vb->store)));
 }
 
 static ssize_t reserve_bytes_store(struct kobject *dir,

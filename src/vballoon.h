@@ -20,13 +20,12 @@
 #include "compat.h"
 #include "counters.h"
 #include "policy.h"
+#include "store/store.h"
 #include "wire/wire.h"
 #include "worker.h"
 
 /* Batches: 256 MiB on their way into the balloon at the most. */
 #define VB_NR_BATCHES		4U
-/* Single pages that go through the store in one piece. */
-#define VB_SINGLE_CHUNK		256U
 /* Before the notifiers of others, as the in-tree driver. */
 #define VB_OOM_PRIORITY		80
 
@@ -51,32 +50,6 @@ enum vb_state {
 	VB_SILENT,
 	VB_BROKEN,
 	VB_STOPPED,
-};
-
-/**
- * struct vb_store - what is in the balloon
- * @balloon: the kernel's balloon core: the list of single pages, with a lock
- *           inside
- * @lock: guards @blocks
- * @blocks: the blocks, by their first pages
- * @nr_blocks: how many; written under @lock
- * @held: pages in the balloon: in blocks, on the core's list, or isolated from
- *        that for a migration
- * @adjust: MemTotal shrinks by what is ballooned; constant while bound
- * @advise: blocks that leave are told to the host; constant while bound
- * @scratch: for bulk allocation, all NULL in between; worker only
- * @sorted: for sorting a batch; worker only
- */
-struct vb_store {
-	struct balloon_dev_info balloon;
-	spinlock_t lock;	/* blocks */
-	struct list_head blocks;
-	unsigned long nr_blocks;
-	atomic_long_t held;
-	bool adjust;
-	bool advise;
-	struct page *scratch[VB_SINGLE_CHUNK];
-	u32 sorted[VB_BATCH_PFNS];
 };
 
 /**
@@ -310,7 +283,6 @@ void vb_state_set(struct vb_device *vb, enum vb_state state,
 
 /* reserve.c */
 void vb_reserve_init(struct vb_device *vb);
-u64 vb_total_pages(struct vb_device *vb);
 u64 vb_reserve_pages(struct vb_device *vb, u64 total);
 int vb_set_reserve(struct vb_device *vb, const char *text);
 
@@ -323,39 +295,6 @@ int vb_offline_init(struct vb_device *vb);
 void vb_offline_exit(struct vb_device *vb);
 bool vb_offline_range(struct vb_device *vb, struct vb_range *range);
 void vb_offline_done(struct vb_device *vb, const struct vb_range *range);
-
-/* store.c */
-void vb_store_init(struct vb_store *store, bool adjust);
-unsigned long vb_store_held(struct vb_store *store);
-unsigned long vb_store_singles(struct vb_store *store);
-void vb_store_prepare(struct vb_store *store, struct vb_batch *batch,
-		      unsigned long nr);
-void vb_store_abort(struct vb_batch *batch);
-void vb_store_commit(struct vb_store *store, struct vb_batch *batch);
-void vb_store_forget(struct vb_store *store);
-void vb_store_take(struct vb_store *store, struct vb_batch *batch,
-		   unsigned long nr);
-unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
-			       struct vb_batch **advice);
-void vb_store_empty(struct vb_store *store);
-
-/* spare.c: how many blocks the guest can spare */
-unsigned long vb_spare_share(unsigned long pages);
-unsigned long vb_spare_blocks(int nid);
-
-/* block.c: the store's blocks */
-void vb_block_prepare(struct vb_store *store, struct vb_batch *batch,
-		      unsigned long nr);
-void vb_block_abort(struct vb_batch *batch);
-void vb_block_commit(struct vb_store *store, struct vb_batch *batch);
-void vb_block_take(struct vb_store *store, struct vb_batch *batch,
-		   unsigned long nr, const struct vb_range *range);
-unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
-			       const struct vb_range *range,
-			       struct vb_batch **advice);
-bool vb_block_within(struct vb_store *store, const struct vb_range *range);
-bool vb_block_break(struct vb_store *store);
-void vb_block_empty(struct vb_store *store);
 
 /* migrate.c */
 int vb_migrate_init(struct vb_device *vb);

@@ -91,7 +91,7 @@ static struct vb_goal vb_goal(struct vb_device *vb)
 		.now = vb_policy_now(),
 		.target = vb->target,
 		.held = vb_store_held(&vb->store) + vb->moving[VB_INFLATE],
-		.total = vb_total_pages(vb),
+		.total = vb_store_total(&vb->store),
 		.available = max(si_mem_available(), 0L) + vb_kept_pages(vb),
 		.singles = vb_store_singles(&vb->store),
 	};

@@ -145,7 +145,7 @@ bool vb_hint_silent(struct vb_device *vb)
 /* Is there memory that nobody will miss, and not merely reclaimable? */
 static bool vb_hint_may_take(struct vb_device *vb)
 {
-	unsigned long floor = vb_policy_floor(vb_total_pages(vb), PAGE_SHIFT) +
+	unsigned long floor = vb_policy_floor(vb_store_total(&vb->store), PAGE_SHIFT) +
 			      (1UL << VB_HINT_ORDER_MAX);
 
 	return si_mem_available() > (long)floor &&

@@ -10,12 +10,13 @@
 #include <linux/mm.h>
 
 #include "pfn.h"
-#include "vballoon.h"
+#include "store/block.h"
 
 #define VB_GFP_BLOCK	(__GFP_THISNODE | __GFP_NOMEMALLOC | __GFP_NORETRY | \
 			 __GFP_NOWARN | VB_GFP_UNTOUCHED)
 /* Given back in one go, and told in one page: 512 MiB, 3 million instructions. */
 #define VB_BLOCK_GO	256UL
+static_assert(sizeof(struct vb_batch) + VB_BLOCK_GO * sizeof(u32) <= PAGE_SIZE);
 
 /* Unrolled, since the loop costs as much as the marks. */
 static void vb_block_mark(struct page *page)
@@ -230,7 +231,7 @@ void vb_block_take(struct vb_store *store, struct vb_batch *batch,
 	}
 }
 
-/* The first page of a block becomes the advice, the others are free. */
+/* The first page of a block carries the deflate notice, the others are free. */
 static struct vb_batch *vb_block_carrier(struct page *page)
 {
 	struct vb_batch *batch = page_address(page);
@@ -250,14 +251,14 @@ static struct vb_batch *vb_block_carrier(struct page *page)
  * @store: the store
  * @nr: blocks wanted; one call gives 256 at the most
  * @range: only blocks with any of these page frames, or NULL
- * @advice: gets the batch that tells the host, NULL if there is nothing to tell
+ * @notice: gets the deflate notice, or NULL if there is nothing to tell
  *
  * Context: Process context, also when memory has run out.
  * Return: guest pages that left the balloon.
  */
 unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
 			       const struct vb_range *range,
-			       struct vb_batch **advice)
+			       struct vb_batch **notice)
 {
 	struct vb_batch *batch = NULL;
 	struct page *page, *next;
@@ -268,14 +269,14 @@ unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
 	list_for_each_entry_safe(page, next, &blocks, lru) {
 		list_del(&page->lru);
 		pfn = page_to_pfn(page);
-		if (store->advise && !batch)
+		if (store->tells_blocks && !batch)
 			batch = vb_block_carrier(page);
 		else
 			vb_block_free(page);
 		if (batch)
 			batch->pfn[batch->nr++] = pfn;
 	}
-	*advice = batch;
+	*notice = batch;
 	return nr * VB_BLOCK_PAGES;
 }
 
@@ -298,37 +299,24 @@ bool vb_block_within(struct vb_store *store, const struct vb_range *range)
 }
 
 /**
- * vb_block_break() - turn a block of the balloon into single pages of it
+ * vb_block_break() - take a block out of the balloon, and make single pages of it
  * @store: the store
  *
- * The host sees no difference.
- *
  * Context: Process context, also when memory has run out.
- * Return: false if there is no block.
+ * Return: the first of VB_BLOCK_PAGES pages, which are the caller's; NULL if
+ * there is no block.
  */
-bool vb_block_break(struct vb_store *store)
+struct page *vb_block_break(struct vb_store *store)
 {
-	struct vb_batch batch;
 	LIST_HEAD(blocks);
 	struct page *page;
-	unsigned long i;
-	u32 pfn;
 
 	if (!vb_block_dequeue(store, &blocks, 1, NULL))
-		return false;
+		return NULL;
 	page = list_first_entry(&blocks, struct page, lru);
 	list_del(&page->lru);
 	vb_block_split(page);
-	for (i = 0; i < VB_BLOCK_PAGES; i++) {
-		pfn = page_to_pfn(page + i);
-		vb_batch_init(&batch, VB_KIND_PAGES, 1, &pfn);
-		batch.nr = 1;
-		vb_store_commit(store, &batch);
-	}
-	/* Nothing has left, and nothing come in. */
-	count_vm_events(BALLOON_DEFLATE, -(long)VB_BLOCK_PAGES);
-	count_vm_events(BALLOON_INFLATE, -(long)VB_BLOCK_PAGES);
-	return true;
+	return page;
 }
 
 /**

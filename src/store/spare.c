@@ -6,7 +6,7 @@
 #include <linux/math64.h>
 #include <linux/mm.h>
 
-#include "vballoon.h"
+#include "store/store.h"
 
 /*
  * What stays in blocks of a node's free memory (%, its zones weighed by their

@@ -1,34 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What is in the balloon: single pages here, blocks in block.c.
- *
- * A page comes in by prepare, is told to the host, and is committed when the
- * host has acknowledged it, or aborted when it never was told.  It goes out by
- * release (in use again at once) or by take (in use when the host knows).
- * In between the kernel's balloon core has it and may move it.
+ * What is in the balloon: single pages and blocks, counted as one.
  */
 #include <linux/delay.h>
 #include <linux/jiffies.h>
 
-#include "pfn.h"
-#include "vballoon.h"
-
-/*
- * Movable, so that ballooned memory does not stand in anybody's way; gentle:
- * one round of reclaim, never the reserves, never the OOM killer.
- */
-#define VB_GFP	(VB_GFP_MOVABLE | __GFP_NOMEMALLOC | __GFP_NORETRY | \
-		 __GFP_NOWARN | VB_GFP_UNTOUCHED)
-
-static struct page *vb_batch_page(const struct vb_batch *batch, unsigned int i)
-{
-	return pfn_to_page(batch->pfn[i]);
-}
-
-static void vb_batch_add(struct vb_batch *batch, struct page *page)
-{
-	batch->pfn[batch->nr++] = page_to_pfn(page);
-}
+#include "store/block.h"
+#include "store/single.h"
 
 /**
  * vb_store_init() - prepare an empty store
@@ -74,40 +52,19 @@ unsigned long vb_store_singles(struct vb_store *store)
 }
 
 /**
- * vb_store_prepare() - allocate single pages for the balloon
+ * vb_store_total() - the memory of the guest with an empty balloon
  * @store: the store
- * @batch: an empty batch; gets the pages, sorted
- * @nr: guest pages wanted
  *
- * Fills @batch with as many as the guest can give without pain, which may be
- * none.
- *
- * Context: May sleep and reclaim.  The worker only (@store->scratch).
+ * Context: Any.
+ * Return: guest pages.
  */
-void vb_store_prepare(struct vb_store *store, struct vb_batch *batch,
-		      unsigned long nr)
+u64 vb_store_total(struct vb_store *store)
 {
-	unsigned long want, got, i;
+	u64 total = totalram_pages();
 
-	nr = min_t(unsigned long, nr, VB_BATCH_SINGLES);
-	batch->nr = 0;
-	batch->order = 0;
-	while (nr) {
-		want = min_t(unsigned long, nr, ARRAY_SIZE(store->scratch));
-		got = alloc_pages_bulk(VB_GFP, want, store->scratch);
-		if (!got)
-			break;
-		for (i = 0; i < got; i++) {
-			if (vb_batch_can_name(page_to_pfn(store->scratch[i])))
-				vb_batch_add(batch, store->scratch[i]);
-			else
-				__free_page(store->scratch[i]);
-			store->scratch[i] = NULL;
-		}
-		nr -= got;
-		cond_resched();
-	}
-	vb_pfn_sort(batch->pfn, store->sorted, batch->nr);
+	if (store->adjust)
+		total += vb_store_held(store);
+	return total;
 }
 
 /**
@@ -118,13 +75,10 @@ void vb_store_prepare(struct vb_store *store, struct vb_batch *batch,
  */
 void vb_store_abort(struct vb_batch *batch)
 {
-	unsigned int i;
-
 	if (batch->order)
-		return vb_block_abort(batch);
-	for (i = 0; i < batch->nr; i++)
-		__free_page(vb_batch_page(batch, i));
-	batch->nr = 0;
+		vb_block_abort(batch);
+	else
+		vb_single_abort(batch);
 }
 
 /**
@@ -136,53 +90,33 @@ void vb_store_abort(struct vb_batch *batch)
  */
 void vb_store_commit(struct vb_store *store, struct vb_batch *batch)
 {
-	unsigned int end = 0;
-	unsigned int i = 0;
-	LIST_HEAD(pages);
-	struct page *page;
-
 	/* Before any of them can leave again. */
 	atomic_long_add(vb_batch_pages(batch), &store->held);
 	if (batch->order)
-		return vb_block_commit(store, batch);
-	/* The core holds a lock with interrupts off: not for all at once. */
-	while (i < batch->nr) {
-		end = min(batch->nr, end + VB_SINGLE_CHUNK);
-		for (; i < end; i++) {
-			page = vb_batch_page(batch, i);
-			list_add_tail(&page->lru, &pages);
-			if (store->adjust)
-				vb_balloon_adjust(page, -1);
-		}
-		balloon_page_list_enqueue(&store->balloon, &pages);
+		vb_block_commit(store, batch);
+	else
+		vb_single_commit(store, batch);
+}
+
+/* Turn a block into single pages of the balloon.  The host sees no difference. */
+static void vb_store_break(struct vb_store *store)
+{
+	struct page *page = vb_block_break(store);
+	struct vb_batch batch;
+	unsigned long i;
+	u32 pfn;
+
+	if (!page)
+		return;
+	for (i = 0; i < VB_BLOCK_PAGES; i++) {
+		pfn = page_to_pfn(page + i);
+		vb_batch_init(&batch, VB_KIND_PAGES, 1, &pfn);
+		batch.nr = 1;
+		vb_store_commit(store, &batch);
 	}
-	batch->nr = 0;
-}
-
-/**
- * vb_store_forget() - a page left the balloon by a migration
- * @store: the store
- *
- * Context: Any.
- */
-void vb_store_forget(struct vb_store *store)
-{
-	atomic_long_dec(&store->held);
-}
-
-/* Take up to @nr pages out of the balloon, onto @pages. */
-static unsigned long vb_store_dequeue(struct vb_store *store,
-				      struct list_head *pages, unsigned long nr)
-{
-	struct page *page;
-
-	nr = balloon_page_list_dequeue(&store->balloon, pages,
-				       min_t(unsigned long, nr, VB_SINGLE_CHUNK));
-	if (store->adjust)
-		list_for_each_entry(page, pages, lru)
-			vb_balloon_adjust(page, 1);
-	atomic_long_sub(nr, &store->held);
-	return nr;
+	/* Nothing has left, and nothing come in. */
+	count_vm_events(BALLOON_DEFLATE, -(long)VB_BLOCK_PAGES);
+	count_vm_events(BALLOON_INFLATE, -(long)VB_BLOCK_PAGES);
 }
 
 /*
@@ -198,29 +132,11 @@ static unsigned long vb_store_tail(struct vb_store *store, unsigned long nr)
 	unsigned long odd = nr % VB_BLOCK_PAGES;
 
 	if (vb_store_singles(store) < odd)
-		vb_block_break(store);
+		vb_store_break(store);
 	if (vb_store_singles(store) <= odd)
 		return odd;
 	return min(nr, odd + round_down(vb_store_singles(store) - odd,
 					VB_BLOCK_PAGES));
-}
-
-static void vb_single_take(struct vb_store *store, struct vb_batch *batch,
-			   unsigned long nr)
-{
-	struct page *page, *next;
-	LIST_HEAD(pages);
-
-	batch->order = 0;
-	batch->nr = 0;
-	nr = min_t(unsigned long, nr, VB_BATCH_SINGLES);
-	while (nr && vb_store_dequeue(store, &pages, nr)) {
-		list_for_each_entry_safe(page, next, &pages, lru) {
-			list_del(&page->lru);
-			vb_batch_add(batch, page);
-			nr--;
-		}
-	}
 }
 
 /**
@@ -241,63 +157,27 @@ void vb_store_take(struct vb_store *store, struct vb_batch *batch,
 		vb_block_take(store, batch, nr / VB_BLOCK_PAGES, NULL);
 }
 
-#define VB_ADVICE_PAGES	((PAGE_SIZE - sizeof(struct vb_batch)) / sizeof(u32))
-
-/* The first page that leaves carries the page frames of all, its own too. */
-static unsigned long vb_single_release(struct vb_store *store, unsigned long nr,
-				       struct vb_batch **advice)
-{
-	struct vb_batch *batch = NULL;
-	unsigned long released = 0;
-	struct page *page, *next;
-
-	nr = min_t(unsigned long, nr, VB_ADVICE_PAGES);
-	while (released < nr) {
-		LIST_HEAD(pages);
-
-		if (!vb_store_dequeue(store, &pages, nr - released))
-			break;
-		/* The list dissolves: to whom a page goes, its links go too. */
-		list_for_each_entry_safe(page, next, &pages, lru) {
-			released++;
-			if (batch) {
-				vb_batch_add(batch, page);
-				__free_page(page);
-				continue;
-			}
-			batch = page_address(page);
-			vb_batch_init(batch, VB_KIND_NOTICE, VB_ADVICE_PAGES,
-				      (u32 *)(batch + 1));
-			batch->op = VB_DEFLATE;
-			vb_batch_add(batch, page);
-		}
-	}
-	*advice = batch;
-	return released;
-}
-
 /**
  * vb_store_release() - give pages back to the guest at once
  * @store: the store
  * @nr: guest pages wanted, no more than the store holds; one call gives a part
- * @advice: gets the batch that tells the host, or NULL if there is nothing to
- *          tell
+ * @notice: gets the deflate notice, or NULL if there is nothing to tell
  *
- * The advice lives in a page that leaves the balloon, so that nothing is
+ * The notice lives in a page that leaves the balloon, so that nothing is
  * allocated.  The channel frees it when the host has read it.
  *
  * Context: Any process context, also when memory has run out.
  * Return: guest pages that left the balloon.
  */
 unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
-			       struct vb_batch **advice)
+			       struct vb_batch **notice)
 {
 	unsigned long released;
 
-	released = vb_single_release(store, vb_store_tail(store, nr), advice);
+	released = vb_single_release(store, vb_store_tail(store, nr), notice);
 	if (released)
 		return released;
-	return vb_block_release(store, nr / VB_BLOCK_PAGES, NULL, advice);
+	return vb_block_release(store, nr / VB_BLOCK_PAGES, NULL, notice);
 }
 
 /**
@@ -312,20 +192,14 @@ unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
 void vb_store_empty(struct vb_store *store)
 {
 	unsigned long late = jiffies + 10 * HZ;
-	struct page *page, *next;
-	LIST_HEAD(pages);
 
 	vb_block_empty(store);
 	while (vb_store_held(store)) {
-		if (vb_store_dequeue(store, &pages, VB_SINGLE_CHUNK)) {
+		if (vb_single_free(store)) {
 			late = jiffies + 10 * HZ;
 		} else {
 			WARN_ON_ONCE(time_after(jiffies, late));
 			usleep_range(1000, 2000);
-		}
-		list_for_each_entry_safe(page, next, &pages, lru) {
-			list_del(&page->lru);
-			__free_page(page);
 		}
 		cond_resched();
 	}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Blocks, as the store uses them.
+ */
+#ifndef VB_BLOCK_H
+#define VB_BLOCK_H
+
+#include "store/store.h"
+
+void vb_block_abort(struct vb_batch *batch);
+void vb_block_commit(struct vb_store *store, struct vb_batch *batch);
+struct page *vb_block_break(struct vb_store *store);
+void vb_block_empty(struct vb_store *store);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What is in the balloon: the door of this floor, the only one that looks into
+ * the balloon's pages.
+ *
+ * A page comes in by prepare, is told to the host, and is committed when the
+ * host has acknowledged it, or aborted when the host was never told.  It goes
+ * out by release (in use again at once) or by take (in use when the host knows).
+ * In between the kernel's balloon core has it and may move it.
+ */
+#ifndef VB_STORE_H
+#define VB_STORE_H
+
+#include <linux/atomic.h>
+#include <linux/spinlock.h>
+
+#include "batch.h"
+#include "compat.h"
+
+/* Single pages that go through the kernel's core in one piece. */
+#define VB_SINGLE_CHUNK		256U
+
+/**
+ * struct vb_store - what is in the balloon
+ */
+struct vb_store {
+	/** @held: guest pages in the balloon, isolated ones among them */
+	atomic_long_t held;
+	/** @adjust: MemTotal shrinks by what is held; constant while bound */
+	bool adjust;
+	/** @tells_blocks: the host hears of blocks that leave; constant while bound */
+	bool tells_blocks;
+	/** @balloon: the kernel's core: single pages, with a lock inside */
+	struct balloon_dev_info balloon;
+	/** @lock: guards @blocks */
+	spinlock_t lock;
+	/** @blocks: the blocks, linked by their first pages */
+	struct list_head blocks;
+	/** @nr_blocks: how many; written under @lock */
+	unsigned long nr_blocks;
+	/** @scratch: for bulk allocation, all NULL in between; worker only */
+	struct page *scratch[VB_SINGLE_CHUNK];
+	/** @sorted: for sorting a batch; worker only */
+	u32 sorted[VB_BATCH_PFNS];
+};
+
+/* store.c: both kinds of pages */
+void vb_store_init(struct vb_store *store, bool adjust);
+void vb_store_empty(struct vb_store *store);
+unsigned long vb_store_held(struct vb_store *store);
+unsigned long vb_store_singles(struct vb_store *store);
+u64 vb_store_total(struct vb_store *store);
+void vb_store_commit(struct vb_store *store, struct vb_batch *batch);
+void vb_store_abort(struct vb_batch *batch);
+void vb_store_take(struct vb_store *store, struct vb_batch *batch,
+		   unsigned long nr);
+unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
+			       struct vb_batch **notice);
+
+/* single.c: single pages, which the kernel may move */
+void vb_single_prepare(struct vb_store *store, struct vb_batch *batch,
+		       unsigned long nr);
+void vb_single_replace(struct vb_store *store, struct page *newpage,
+		       struct page *page);
+void vb_single_forget(struct vb_store *store, struct page *page);
+
+/* block.c: blocks of 2 MiB */
+void vb_block_prepare(struct vb_store *store, struct vb_batch *batch,
+		      unsigned long nr);
+void vb_block_take(struct vb_store *store, struct vb_batch *batch,
+		   unsigned long nr, const struct vb_range *range);
+unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
+			       const struct vb_range *range,
+			       struct vb_batch **notice);
+bool vb_block_within(struct vb_store *store, const struct vb_range *range);
+
+/* spare.c: how many blocks the guest can spare */
+unsigned long vb_spare_share(unsigned long pages);
+unsigned long vb_spare_blocks(int nid);
+
+#endif
