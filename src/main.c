@@ -26,7 +26,9 @@ static void vb_stats_read(struct virtqueue *vq)
 
 static void vb_hint_read(struct virtqueue *vq)
 {
-	vb_hint_answered(vq->vdev->priv);
+	struct vb_device *vb = vq->vdev->priv;
+
+	vb_hint_answered(&vb->hint);
 }
 
 /* What the host has read, by the queue that it read it from. */
@@ -42,7 +44,7 @@ static void vb_config_changed(struct virtio_device *vdev)
 
 	set_bit(VB_PENDING_CONFIG, &vb->pending);
 	vb_worker_kick(&vb->worker);
-	vb_hint_config_changed(vb);
+	vb_hint_config_changed(&vb->hint);
 }
 
 /*
@@ -61,7 +63,7 @@ static int vb_begin(struct vb_device *vb)
 	rc = vb_oom_start(vb);
 	if (rc)
 		goto err_channel;
-	rc = vb_hint_start(vb);
+	rc = vb_reclaim_start(&vb->reclaim);
 	if (rc)
 		goto err_oom;
 	vb_poison_tell(vb->vdev);
@@ -75,8 +77,8 @@ static int vb_begin(struct vb_device *vb)
 	vb_stats_ask(vb);
 	set_bit(VB_PENDING_CONFIG, &vb->pending);
 	vb_worker_kick(&vb->worker);
-	vb_hint_config_changed(vb);
-	vb_report_start(vb);
+	vb_hint_config_changed(&vb->hint);
+	vb_report_start(&vb->report);
 	return 0;
 
 err_oom:
@@ -84,7 +86,7 @@ err_oom:
 err_channel:
 	virtio_reset_device(vb->vdev);
 	vb_channel_abandon(&vb->channel);
-	vb_hint_empty(vb);
+	vb_hint_empty(&vb->hint);
 	vb_virtqueues_close(&vb->channel);
 	return rc;
 }
@@ -100,7 +102,8 @@ static void vb_end(struct vb_device *vb)
 	WRITE_ONCE(vb->worker.stopping, true);
 	wake_up(&vb->evict_wait);
 	vb_oom_stop(vb);
-	vb_hint_stop(vb);
+	vb_reclaim_stop(&vb->reclaim);
+	vb_hint_stop(&vb->hint);
 	cancel_delayed_work_sync(&vb->worker.work);
 	vb_stats_stop(vb);
 	vb_migrate_stop(vb);
@@ -114,8 +117,8 @@ static void vb_end(struct vb_device *vb)
 	vb_stats_stop(vb);
 
 	vb_channel_abandon(&vb->channel);
-	vb_report_stop(vb);
-	vb_hint_empty(vb);
+	vb_report_stop(&vb->report);
+	vb_hint_empty(&vb->hint);
 	vb_virtqueues_close(&vb->channel);
 	vb_migrate_drop(vb);
 	vb_step_empty(vb);
@@ -157,7 +160,7 @@ static int vb_reboot_notify(struct notifier_block *nb, unsigned long action,
 static void vb_free(struct vb_device *vb)
 {
 	vb_stats_exit(vb);
-	vb_hint_exit(vb);
+	vb_hint_exit(&vb->hint);
 	vb_worker_exit(vb);
 	vb_step_exit(vb);
 	vb_migrate_exit(vb);
@@ -185,10 +188,13 @@ static struct vb_device *vb_alloc(struct virtio_device *vdev)
 	/* Nobody is told of ranges that come back. */
 	vb->store.tells_blocks = vb->channel.engine == VB_ENGINE_PFN;
 	vb_reserve_init(vb);
+	vb_reclaim_init(&vb->reclaim, &vb->hint);
+	vb_report_init(&vb->report, &vb->channel, &vb->worker);
 
 	if (vb_channel_init(&vb->channel, vdev, &vb->counters) ||
-	    vb_stats_init(vb) || vb_hint_init(vb) || vb_migrate_init(vb) ||
-	    vb_step_init(vb) || vb_worker_init(vb)) {
+	    vb_stats_init(vb) ||
+	    vb_hint_init(&vb->hint, &vb->channel, &vb->store, &vb->worker) ||
+	    vb_migrate_init(vb) || vb_step_init(vb) || vb_worker_init(vb)) {
 		vb_free(vb);
 		return NULL;
 	}

@@ -108,7 +108,7 @@ static void vb_fill_blocks(struct vb_device *vb, struct vb_batch *batch,
 	vb_block_prepare(&vb->store, batch, blocks);
 	/* There may be room without a block, since hints take blocks. */
 	if (blocks && !batch->nr &&
-	    vb_kept_yield(vb, blocks * VB_BLOCK_PAGES))
+	    vb_reclaim_yield(&vb->reclaim, blocks * VB_BLOCK_PAGES))
 		vb_block_prepare(&vb->store, batch, blocks);
 }
 
@@ -119,7 +119,7 @@ static void vb_fill(struct vb_device *vb, struct vb_batch *batch,
 	unsigned long due = min(nr, max(blocks, 1UL) * VB_BLOCK_PAGES);
 
 	if (!vb_has_room(vb, due))
-		vb_kept_yield(vb, due);
+		vb_reclaim_yield(&vb->reclaim, due);
 	vb_fill_blocks(vb, batch, blocks);
 	if (batch->nr) {
 		vb_policy_fed(&vb->policy);

@@ -59,7 +59,7 @@ static ssize_t block_bytes_show(struct kobject *dir,
 static ssize_t hint_bytes_show(struct kobject *dir,
 			       struct kobj_attribute *attr, char *buf)
 {
-	return vb_emit_pages(buf, vb_hint_held(vb_of(dir)));
+	return vb_emit_pages(buf, vb_hint_held(&vb_of(dir)->hint));
 }
 
 static ssize_t engine_show(struct kobject *dir, struct kobj_attribute *attr,

@@ -19,6 +19,7 @@
 #include "batch.h"
 #include "compat.h"
 #include "counters.h"
+#include "freepage/freepage.h"
 #include "policy.h"
 #include "store/store.h"
 #include "wire/wire.h"
@@ -26,9 +27,6 @@
 
 /* Batches: 256 MiB on their way into the balloon at the most. */
 #define VB_NR_BATCHES		4U
-/* Before the notifiers of others, as the in-tree driver. */
-#define VB_OOM_PRIORITY		80
-
 /* A page migration waits this long for the host. */
 #define VB_MIGRATE_WAIT		(2 * HZ)
 
@@ -69,60 +67,6 @@ struct vb_migrator {
 };
 
 /**
- * struct vb_hint - free page hinting
- * @wq: runs @work; NULL if the host does not ask
- * @work: answers the host
- * @shrinker: gives blocks back when the guest needs memory; NULL while stopped
- * @oom_nb: the same, at the last moment
- * @lock: guards the lists and counts, and is held while a buffer is posted or
- *        taken back; outside the channel lock
- * @kept: blocks that the host has read; a block is linked by its first page,
- *        whose private field is its order
- * @again: blocks that are free for the next command to tell
- * @kept_pages: guest pages in both lists; @lock, read anywhere
- * @inflight: blocks before the host; @lock, read anywhere
- * @inflight_pages: guest pages in them; like @inflight
- * @progress: jiffies when the host last read something, or got something after
- *            it had nothing; like @inflight
- * @cmd: the buffer that a command's number travels in, in the device's byte
- *       order; the host's while @cmd_posted
- * @cmd_posted: the host has @cmd; @lock
- * @strained: the guest needed memory: take no more for this command
- * @broken: the queue is; no more hints before the next reset; written by @work,
- *          read anywhere
- * @urge: notify the host even if it did not ask for it, since it may be another
- *        host than the one that did not: a migration's destination; @work only
- * @order: of the blocks to take next; @work only
- * @wanted: the last command in the device's config that was not STOP; @work only
- * @told: the command that was posted last; @work only
- * @spent: the command that there is no more to tell for; @work only
- */
-struct vb_hint {
-	struct workqueue_struct *wq;
-	struct delayed_work work;
-	struct shrinker *shrinker;
-	struct notifier_block oom_nb;
-
-	spinlock_t lock;	/* lists, counts, the command's buffer */
-	struct list_head kept;
-	struct list_head again;
-	unsigned long kept_pages;
-	unsigned int inflight;
-	unsigned long inflight_pages;
-	unsigned long progress;
-	__virtio32 cmd;
-	bool cmd_posted;
-
-	bool strained;
-	bool broken;
-	bool urge;
-	unsigned int order;
-	u32 wanted;
-	u32 told;
-	u32 spent;
-};
-
-/**
  * struct vb_stats - statistics for the host
  * @wq: runs @work; of its own, so that statistics never wait for a worker that
  *      waits for memory
@@ -145,8 +89,8 @@ struct vb_stats {
  * @policy: how much; worker only
  * @block_batch: blocks that a batch takes; constant while bound
  * @hint: free page hinting
- * @reporting: free page reporting, known to the kernel while @reports
- * @reports: see @reporting; start and stop only
+ * @reclaim: the guest takes hinted blocks back
+ * @report: free page reporting
  * @batches: all VB_KIND_PAGES batches; constant
  * @idle: those that are not on their way; worker only
  * @moving: guest pages in VB_KIND_PAGES batches on their way, by operation;
@@ -188,8 +132,8 @@ struct vb_device {
 	struct vb_policy policy;
 	unsigned int block_batch;
 	struct vb_hint hint;
-	struct page_reporting_dev_info reporting;
-	bool reports;
+	struct vb_reclaim reclaim;
+	struct vb_report report;
 
 	struct vb_batch *batches[VB_NR_BATCHES];
 	struct list_head idle;
@@ -222,18 +166,11 @@ struct vb_device {
 /* Bits of vb_device.pending. */
 #define VB_PENDING_CONFIG	0	/* the host may have changed the target */
 #define VB_PENDING_OOM		1	/* the guest ran out of memory */
-#define VB_PENDING_HINT		2	/* the host may have another question */
 
 /* Time as the policy has it, in ms. */
 static inline u64 vb_policy_now(void)
 {
 	return ktime_to_ms(ktime_get_boottime());
-}
-
-/* The size of a block of hints, in guest pages. */
-static inline unsigned long vb_hint_pages(struct page *page)
-{
-	return 1UL << page_private(page);
 }
 
 static inline bool vb_must_tell(struct vb_device *vb)
@@ -309,33 +246,6 @@ int vb_stats_init(struct vb_device *vb);
 void vb_stats_exit(struct vb_device *vb);
 void vb_stats_ask(struct vb_device *vb);
 void vb_stats_stop(struct vb_device *vb);
-
-/* hint.c */
-int vb_hint_init(struct vb_device *vb);
-void vb_hint_exit(struct vb_device *vb);
-int vb_hint_start(struct vb_device *vb);
-void vb_hint_stop(struct vb_device *vb);
-void vb_hint_empty(struct vb_device *vb);
-void vb_hint_config_changed(struct vb_device *vb);
-void vb_hint_answered(struct vb_device *vb);
-void vb_hint_collect(struct vb_device *vb);
-unsigned long vb_hint_held(struct vb_device *vb);
-bool vb_hint_silent(struct vb_device *vb);
-
-/* kept.c: what hints have taken and the guest may have back */
-int vb_kept_start(struct vb_device *vb);
-void vb_kept_stop(struct vb_device *vb);
-void vb_kept_put(struct vb_hint *hint, struct page *page,
-		 struct list_head *list);
-struct page *vb_kept_get(struct vb_hint *hint, struct list_head *list);
-void vb_kept_free(struct page *page);
-unsigned long vb_kept_give(struct vb_device *vb, unsigned long nr);
-bool vb_kept_yield(struct vb_device *vb, unsigned long nr);
-unsigned long vb_kept_pages(struct vb_device *vb);
-
-/* report.c */
-void vb_report_start(struct vb_device *vb);
-void vb_report_stop(struct vb_device *vb);
 
 /* sysfs.c */
 int vb_sysfs_add(struct vb_device *vb);

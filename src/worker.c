@@ -81,7 +81,7 @@ static void vb_events(struct vb_device *vb)
 /* Does the host leave anything unread, be it of the balloon's or of hints? */
 static bool vb_worker_host_silent(struct vb_device *vb)
 {
-	return vb_channel_silent(&vb->channel) || vb_hint_silent(vb);
+	return vb_channel_silent(&vb->channel) || vb_hint_silent(&vb->hint);
 }
 
 static struct vb_goal vb_goal(struct vb_device *vb)
@@ -92,7 +92,7 @@ static struct vb_goal vb_goal(struct vb_device *vb)
 		.target = vb->target,
 		.held = vb_store_held(&vb->store) + vb->moving[VB_INFLATE],
 		.total = vb_store_total(&vb->store),
-		.available = max(si_mem_available(), 0L) + vb_kept_pages(vb),
+		.available = max(si_mem_available(), 0L) + vb_pool_pages(&vb->hint.pool),
 		.singles = vb_store_singles(&vb->store),
 	};
 

@@ -1,77 +1,71 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What hints have taken and the guest may have back: blocks that the host has
- * read, and those of them that are to be told again.  They stay here until the
- * host is done, or until somebody in the guest needs memory.
- *
- * A block is linked by its first page, whose private field is its order.
+ * Hinted blocks that the host has read, and those of them that are to be told
+ * again.  They stay here until the host is done, or until somebody in the guest
+ * needs memory (reclaim.c).
  */
 #include <linux/mm.h>
-#include <linux/oom.h>
 
-#include "vballoon.h"
-
-/* Before the balloon's own pages: these cost nothing. */
-#define VB_KEPT_OOM_PRIORITY	(VB_OOM_PRIORITY + 1)
+#include "freepage/pool.h"
 
 /**
- * vb_kept_put() - put a block here
- * @hint: the hints
+ * vb_pool_put() - put a block here
+ * @pool: the pool
  * @page: its first page
- * @list: @hint->kept or @hint->again
+ * @list: @pool->kept or @pool->again
  *
- * Context: Under @hint->lock.
+ * Context: Under @pool->lock.
  */
-void vb_kept_put(struct vb_hint *hint, struct page *page,
+void vb_pool_put(struct vb_pool *pool, struct page *page,
 		 struct list_head *list)
 {
-	lockdep_assert_held(&hint->lock);
+	lockdep_assert_held(&pool->lock);
 
 	list_add_tail(&page->lru, list);
-	WRITE_ONCE(hint->kept_pages, hint->kept_pages + vb_hint_pages(page));
+	WRITE_ONCE(pool->pages, pool->pages + vb_pool_block_pages(page));
 }
 
 /**
- * vb_kept_get() - take a block from here
- * @hint: the hints
- * @list: @hint->kept or @hint->again
+ * vb_pool_get() - take a block from here
+ * @pool: the pool
+ * @list: @pool->kept or @pool->again
  *
- * Context: Under @hint->lock.
+ * Context: Under @pool->lock.
  * Return: its first page, now the caller's, or NULL.
  */
-struct page *vb_kept_get(struct vb_hint *hint, struct list_head *list)
+struct page *vb_pool_get(struct vb_pool *pool, struct list_head *list)
 {
 	struct page *page;
 
-	lockdep_assert_held(&hint->lock);
+	lockdep_assert_held(&pool->lock);
 
 	page = list_first_entry_or_null(list, struct page, lru);
 	if (!page)
 		return NULL;
 	list_del(&page->lru);
-	WRITE_ONCE(hint->kept_pages, hint->kept_pages - vb_hint_pages(page));
+	WRITE_ONCE(pool->pages, pool->pages - vb_pool_block_pages(page));
 	return page;
 }
 
 /**
- * vb_kept_pages() - memory that is as good as available
- * @vb: the device
+ * vb_pool_pages() - memory that is as good as available
+ * @pool: the pool
  *
  * Context: Any.
- * Return: guest pages that vb_kept_yield() can give.
+ * Return: guest pages that vb_reclaim_yield() can give.
  */
-unsigned long vb_kept_pages(struct vb_device *vb)
+unsigned long vb_pool_pages(const struct vb_pool *pool)
 {
-	return READ_ONCE(vb->hint.kept_pages);
+	return READ_ONCE(pool->pages);
 }
 
 /**
- * vb_kept_free() - give a block back to the guest
+ * vb_pool_free() - give a block back to the guest
  * @page: its first page, the caller's
  *
  * Context: Any.
  */
-void vb_kept_free(struct page *page)
+void vb_pool_free(struct page *page)
 {
 	unsigned int order = page_private(page);
 
@@ -80,118 +74,41 @@ void vb_kept_free(struct page *page)
 }
 
 /**
- * vb_kept_give() - give blocks back to the guest
- * @vb: the device
+ * vb_pool_give() - give blocks back to the guest
+ * @pool: the pool
  * @nr: guest pages wanted
  *
  * Context: Process context.  Allocates nothing.
  * Return: guest pages given: at least @nr, or all that were here.
  */
-unsigned long vb_kept_give(struct vb_device *vb, unsigned long nr)
+unsigned long vb_pool_give(struct vb_pool *pool, unsigned long nr)
 {
-	struct vb_hint *hint = &vb->hint;
 	unsigned long given = 0;
 	struct page *page;
 
 	while (given < nr) {
-		spin_lock(&hint->lock);
-		page = vb_kept_get(hint, &hint->kept);
+		spin_lock(&pool->lock);
+		page = vb_pool_get(pool, &pool->kept);
 		if (!page)
-			page = vb_kept_get(hint, &hint->again);
-		spin_unlock(&hint->lock);
+			page = vb_pool_get(pool, &pool->again);
+		spin_unlock(&pool->lock);
 		if (!page)
 			break;
-		given += vb_hint_pages(page);
-		vb_kept_free(page);
+		given += vb_pool_block_pages(page);
+		vb_pool_free(page);
 	}
 	return given;
 }
 
-/* The guest needs its memory: this command gets no more of it. */
-static unsigned long vb_kept_strain(struct vb_device *vb, unsigned long nr)
-{
-	WRITE_ONCE(vb->hint.strained, true);
-	vb_hint_collect(vb);
-	return vb_kept_give(vb, nr);
-}
-
 /**
- * vb_kept_yield() - make room for the balloon
- * @vb: the device
- * @nr: guest pages that are needed
+ * vb_pool_init() - prepare an empty pool
+ * @pool: the pool
  *
- * What the host wants for good comes before what it wants to leave out.
- *
- * Context: Process context.
- * Return: false if there is nothing to give.
+ * Context: Any.
  */
-bool vb_kept_yield(struct vb_device *vb, unsigned long nr)
+void vb_pool_init(struct vb_pool *pool)
 {
-	return vb_kept_pages(vb) && vb_kept_strain(vb, nr);
-}
-
-static unsigned long vb_kept_count_objects(struct shrinker *shrinker,
-					   struct shrink_control *control)
-{
-	return vb_kept_pages(vb_shrinker_data(shrinker)) ?: SHRINK_EMPTY;
-}
-
-static unsigned long vb_kept_scan_objects(struct shrinker *shrinker,
-					  struct shrink_control *control)
-{
-	unsigned long given;
-
-	given = vb_kept_strain(vb_shrinker_data(shrinker), control->nr_to_scan);
-	/* A block is more than was asked for: it counts as a whole. */
-	control->nr_scanned = given;
-	return given ?: SHRINK_STOP;
-}
-
-static int vb_kept_oom(struct notifier_block *nb, unsigned long unused,
-		       void *parm)
-{
-	struct vb_device *vb = container_of(nb, struct vb_device, hint.oom_nb);
-	unsigned long *freed = parm;
-
-	*freed += vb_kept_strain(vb, ULONG_MAX);
-	return NOTIFY_OK;
-}
-
-/**
- * vb_kept_start() - hear of it when the guest needs memory
- * @vb: the device
- *
- * Context: May sleep.
- * Return: 0, -ENOMEM, or the notifier chain's error.
- */
-int vb_kept_start(struct vb_device *vb)
-{
-	struct vb_hint *hint = &vb->hint;
-	int rc;
-
-	hint->shrinker = vb_shrinker_new("vballoon-hint", vb_kept_count_objects,
-					 vb_kept_scan_objects, vb);
-	if (!hint->shrinker)
-		return -ENOMEM;
-	hint->oom_nb.notifier_call = vb_kept_oom;
-	hint->oom_nb.priority = VB_KEPT_OOM_PRIORITY;
-	rc = register_oom_notifier(&hint->oom_nb);
-	if (rc) {
-		vb_shrinker_delete(hint->shrinker);
-		hint->shrinker = NULL;
-	}
-	return rc;
-}
-
-/**
- * vb_kept_stop() - no more, and none is running
- * @vb: the device, stopping; vb_kept_start() succeeded
- *
- * Context: May sleep.
- */
-void vb_kept_stop(struct vb_device *vb)
-{
-	unregister_oom_notifier(&vb->hint.oom_nb);
-	vb_shrinker_delete(vb->hint.shrinker);
-	vb->hint.shrinker = NULL;
+	spin_lock_init(&pool->lock);
+	INIT_LIST_HEAD(&pool->kept);
+	INIT_LIST_HEAD(&pool->again);
 }
