@@ -42,7 +42,7 @@ static void vb_config_changed(struct virtio_device *vdev)
 {
 	struct vb_device *vb = vdev->priv;
 
-	set_bit(VB_PENDING_CONFIG, &vb->pending);
+	set_bit(VB_EVENT_CONFIG, &vb->worker.events);
 	vb_worker_kick(&vb->worker);
 	vb_hint_config_changed(&vb->hint);
 }
@@ -73,9 +73,9 @@ static int vb_begin(struct vb_device *vb)
 			&vb->actual);
 
 	WRITE_ONCE(vb->worker.stopping, false);
-	WRITE_ONCE(vb->state, VB_IDLE);
+	vb_state_set(vb, VB_IDLE, VB_LIMIT_NONE);
 	vb_stats_ask(vb);
-	set_bit(VB_PENDING_CONFIG, &vb->pending);
+	set_bit(VB_EVENT_CONFIG, &vb->worker.events);
 	vb_worker_kick(&vb->worker);
 	vb_hint_config_changed(&vb->hint);
 	vb_report_start(&vb->report);
@@ -100,7 +100,7 @@ static void vb_end(struct vb_device *vb)
 	if (vb_worker_stopping(&vb->worker))
 		return;
 	WRITE_ONCE(vb->worker.stopping, true);
-	wake_up(&vb->evict_wait);
+	vb_offline_stop(vb);
 	vb_oom_stop(vb);
 	vb_reclaim_stop(&vb->reclaim);
 	vb_hint_stop(&vb->hint);
@@ -108,7 +108,7 @@ static void vb_end(struct vb_device *vb)
 	vb_stats_stop(vb);
 	vb_migrate_stop(vb);
 
-	vb_write_actual(vb, 0);
+	vb_worker_write_actual(vb, 0);
 	/* A report that is on its way finds that nothing can be sent. */
 	virtio_break_device(vb->vdev);
 	virtio_reset_device(vb->vdev);
@@ -121,9 +121,8 @@ static void vb_end(struct vb_device *vb)
 	vb_hint_empty(&vb->hint);
 	vb_virtqueues_close(&vb->channel);
 	vb_migrate_drop(vb);
-	vb_step_empty(vb);
-	WRITE_ONCE(vb->state, VB_STOPPED);
-	WRITE_ONCE(vb->limited_by, VB_LIMIT_NONE);
+	vb_transfer_empty(vb);
+	vb_state_set(vb, VB_STOPPED, VB_LIMIT_NONE);
 }
 
 static int vb_start(struct vb_device *vb)
@@ -162,7 +161,7 @@ static void vb_free(struct vb_device *vb)
 	vb_stats_exit(vb);
 	vb_hint_exit(&vb->hint);
 	vb_worker_exit(vb);
-	vb_step_exit(vb);
+	vb_transfer_exit(vb);
 	vb_migrate_exit(vb);
 	vb_channel_exit(&vb->channel);
 	kfree(vb);
@@ -177,14 +176,11 @@ static struct vb_device *vb_alloc(struct virtio_device *vdev)
 		return NULL;
 	vb->vdev = vdev;
 	vb->worker.stopping = true;
-	vb->state = VB_STOPPED;
 	vb->reboot_nb.notifier_call = vb_reboot_notify;
 	mutex_init(&vb->life);
-	init_waitqueue_head(&vb->oom_wait);
-	init_waitqueue_head(&vb->evict_wait);
 	vb_store_init(&vb->store, !vb_deflates_on_oom(vb));
 	vb->channel.engine = vb_engine_choose(vdev);
-	vb->block_batch = vb_engine_blocks(vb->channel.engine);
+	vb->transfer.blocks = vb_engine_blocks(vb->channel.engine);
 	/* Nobody is told of ranges that come back. */
 	vb->store.tells_blocks = vb->channel.engine == VB_ENGINE_PFN;
 	vb_reserve_init(vb);
@@ -194,7 +190,7 @@ static struct vb_device *vb_alloc(struct virtio_device *vdev)
 	if (vb_channel_init(&vb->channel, vdev, &vb->counters) ||
 	    vb_stats_init(vb) ||
 	    vb_hint_init(&vb->hint, &vb->channel, &vb->store, &vb->worker) ||
-	    vb_migrate_init(vb) || vb_step_init(vb) || vb_worker_init(vb)) {
+	    vb_migrate_init(vb) || vb_transfer_init(vb) || vb_worker_init(vb)) {
 		vb_free(vb);
 		return NULL;
 	}
@@ -215,7 +211,7 @@ static int vb_probe(struct virtio_device *vdev)
 		return -ENOMEM;
 	vdev->priv = vb;
 	/* Whoever looks into sysfs finds it there. */
-	vb_read_target(vb);
+	vb_worker_read_target(vb);
 
 	rc = vb_sysfs_add(vb);
 	if (rc)

@@ -9,18 +9,21 @@
 
 #include "vballoon.h"
 
-static void vb_single_set(struct vb_batch *batch, enum vb_op op,
-			  struct page *page)
+/* A migration waits this long for the host. */
+#define VB_MIGRATE_WAIT		(2 * HZ)
+
+static void vb_migrate_set(struct vb_batch *batch, enum vb_op op,
+			   struct page *page)
 {
 	batch->op = op;
 	batch->pfn[0] = page_to_pfn(page);
 	batch->nr = 1;
 }
 
-static void vb_single_send(struct vb_device *vb, struct vb_batch *batch,
-			   enum vb_op op, struct page *page)
+static void vb_migrate_send(struct vb_device *vb, struct vb_batch *batch,
+			    enum vb_op op, struct page *page)
 {
-	vb_single_set(batch, op, page);
+	vb_migrate_set(batch, op, page);
 	vb_channel_send(&vb->channel, batch);
 	vb_channel_pump(&vb->channel);
 	/* What comes back may be the worker's. */
@@ -29,7 +32,7 @@ static void vb_single_send(struct vb_device *vb, struct vb_batch *batch,
 }
 
 /* Wait for the host if it is not too long. */
-static bool vb_single_wait(struct vb_device *vb, struct vb_batch *batch)
+static bool vb_migrate_wait(struct vb_device *vb, struct vb_batch *batch)
 {
 	wait_event_timeout(vb->channel.wait,
 			   vb_batch_acknowledged(batch) ||
@@ -46,7 +49,7 @@ static void vb_migrate_park(struct vb_device *vb, enum vb_op op,
 			    struct page *page)
 {
 	get_page(page);
-	WRITE_ONCE(vb->migrator.page[op], page);
+	WRITE_ONCE(vb->migrator.parked[op], page);
 	vb_worker_kick(&vb->worker);
 }
 
@@ -66,7 +69,7 @@ static int vb_migrate_locked(struct vb_device *vb, struct page *newpage,
 	 * The host is behind, or it still has deflates to read, which may well
 	 * name the new page: the page stays where it is for now.
 	 */
-	if (migrator->page[VB_INFLATE] || migrator->page[VB_DEFLATE] ||
+	if (migrator->parked[VB_INFLATE] || migrator->parked[VB_DEFLATE] ||
 	    vb_channel_deflates_unread(&vb->channel) ||
 	    vb_channel_silent_on(&vb->channel, VB_INFLATE) ||
 	    vb_channel_silent_on(&vb->channel, VB_DEFLATE)) {
@@ -74,19 +77,19 @@ static int vb_migrate_locked(struct vb_device *vb, struct page *newpage,
 		return -EAGAIN;
 	}
 
-	vb_single_send(vb, migrator->inflate, VB_INFLATE, newpage);
-	if (!vb_single_wait(vb, migrator->inflate)) {
+	vb_migrate_send(vb, migrator->inflate, VB_INFLATE, newpage);
+	if (!vb_migrate_wait(vb, migrator->inflate)) {
 		vb_migrate_park(vb, VB_INFLATE, newpage);
 		if (VB_MIGRATION_MAY_FAIL)
 			return -EAGAIN;
-		vb_single_send(vb, migrator->deflate, VB_DEFLATE, page);
+		vb_migrate_send(vb, migrator->deflate, VB_DEFLATE, page);
 		if (vb_must_tell(vb))
 			vb_migrate_park(vb, VB_DEFLATE, page);
 		return -ENOENT;
 	}
 
-	vb_single_send(vb, migrator->deflate, VB_DEFLATE, page);
-	if (!vb_single_wait(vb, migrator->deflate) && vb_must_tell(vb))
+	vb_migrate_send(vb, migrator->deflate, VB_DEFLATE, page);
+	if (!vb_migrate_wait(vb, migrator->deflate) && vb_must_tell(vb))
 		vb_migrate_park(vb, VB_DEFLATE, page);
 	return 0;
 }
@@ -111,7 +114,7 @@ static int vb_migrate_page(struct balloon_dev_info *balloon,
 		vb_counters_add(&vb->counters, VB_MIGRATED, 1);
 	} else if (rc == -ENOENT) {
 		vb_single_forget(store, page);
-		vb_moved(vb, VB_DEFLATE, 1);
+		vb_transfer_moved(vb, VB_DEFLATE, 1);
 		rc = 0;
 	}
 	/* vb_stop() waits for this lock, long before @vb is freed. */
@@ -128,8 +131,8 @@ static int vb_migrate_page(struct balloon_dev_info *balloon,
  */
 bool vb_migrate_parked(struct vb_device *vb)
 {
-	return READ_ONCE(vb->migrator.page[VB_INFLATE]) ||
-	       READ_ONCE(vb->migrator.page[VB_DEFLATE]);
+	return READ_ONCE(vb->migrator.parked[VB_INFLATE]) ||
+	       READ_ONCE(vb->migrator.parked[VB_DEFLATE]);
 }
 
 /**
@@ -150,17 +153,17 @@ void vb_migrate_settle(struct vb_device *vb)
 	if (!vb_migrate_parked(vb))
 		return;
 	mutex_lock(&migrator->lock);
-	page = migrator->page[VB_INFLATE];
+	page = migrator->parked[VB_INFLATE];
 	if (page && vb_batch_acknowledged(migrator->inflate)) {
 		/* The migration that gave it up may still hold its lock. */
 		folio_wait_locked(page_folio(page));
-		migrator->page[VB_INFLATE] = NULL;
+		migrator->parked[VB_INFLATE] = NULL;
 		vb_store_commit(&vb->store, migrator->inflate);
-		vb_moved(vb, VB_INFLATE, 1);
+		vb_transfer_moved(vb, VB_INFLATE, 1);
 	}
-	page = migrator->page[VB_DEFLATE];
+	page = migrator->parked[VB_DEFLATE];
 	if (page && vb_batch_acknowledged(migrator->deflate)) {
-		migrator->page[VB_DEFLATE] = NULL;
+		migrator->parked[VB_DEFLATE] = NULL;
 		put_page(page);
 	}
 	mutex_unlock(&migrator->lock);
@@ -191,9 +194,9 @@ void vb_migrate_drop(struct vb_device *vb)
 	int op;
 
 	for (op = 0; op < VB_NR_OPS; op++) {
-		if (migrator->page[op])
-			put_page(migrator->page[op]);
-		migrator->page[op] = NULL;
+		if (migrator->parked[op])
+			put_page(migrator->parked[op]);
+		migrator->parked[op] = NULL;
 	}
 }
 

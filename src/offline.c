@@ -15,10 +15,10 @@
 static void vb_offline_set(struct vb_device *vb, unsigned long start,
 			   unsigned long nr)
 {
-	spin_lock(&vb->evict_wait.lock);
-	vb->evict.start = start;
-	vb->evict.end = start + nr;
-	spin_unlock(&vb->evict_wait.lock);
+	spin_lock(&vb->offline.wait.lock);
+	vb->offline.range.start = start;
+	vb->offline.range.end = start + nr;
+	spin_unlock(&vb->offline.wait.lock);
 }
 
 /**
@@ -32,11 +32,11 @@ static void vb_offline_set(struct vb_device *vb, unsigned long start,
 bool vb_offline_range(struct vb_device *vb, struct vb_range *range)
 {
 	/* Hardly ever, and who has set it kicks the worker. */
-	if (READ_ONCE(vb->evict.start) == READ_ONCE(vb->evict.end))
+	if (READ_ONCE(vb->offline.range.start) == READ_ONCE(vb->offline.range.end))
 		return false;
-	spin_lock(&vb->evict_wait.lock);
-	*range = vb->evict;
-	spin_unlock(&vb->evict_wait.lock);
+	spin_lock(&vb->offline.wait.lock);
+	*range = vb->offline.range;
+	spin_unlock(&vb->offline.wait.lock);
 	return range->start != range->end;
 }
 
@@ -49,18 +49,19 @@ bool vb_offline_range(struct vb_device *vb, struct vb_range *range)
  */
 void vb_offline_done(struct vb_device *vb, const struct vb_range *range)
 {
-	spin_lock(&vb->evict_wait.lock);
-	if (vb->evict.start == range->start && vb->evict.end == range->end)
-		vb->evict = (struct vb_range){};
-	spin_unlock(&vb->evict_wait.lock);
-	wake_up(&vb->evict_wait);
+	spin_lock(&vb->offline.wait.lock);
+	if (vb->offline.range.start == range->start &&
+	    vb->offline.range.end == range->end)
+		vb->offline.range = (struct vb_range){};
+	spin_unlock(&vb->offline.wait.lock);
+	wake_up(&vb->offline.wait);
 }
 
 static bool vb_offline_wait(struct vb_device *vb)
 {
 	struct vb_range range;
 
-	return wait_event_timeout(vb->evict_wait,
+	return wait_event_timeout(vb->offline.wait,
 				  !vb_offline_range(vb, &range) ||
 				  vb_worker_stopping(&vb->worker), VB_OFFLINE_WAIT);
 }
@@ -72,7 +73,7 @@ static bool vb_offline_wait(struct vb_device *vb)
 static int vb_offline_notify(struct notifier_block *nb, unsigned long action,
 			     void *data)
 {
-	struct vb_device *vb = container_of(nb, struct vb_device, memory_nb);
+	struct vb_device *vb = container_of(nb, struct vb_device, offline.nb);
 	struct memory_notify *what = data;
 	bool gone;
 
@@ -86,6 +87,17 @@ static int vb_offline_notify(struct notifier_block *nb, unsigned long action,
 }
 
 /**
+ * vb_offline_stop() - let an offlining go on that waits for blocks to leave
+ * @vb: the device, stopping: all will leave
+ *
+ * Context: Any.
+ */
+void vb_offline_stop(struct vb_device *vb)
+{
+	wake_up(&vb->offline.wait);
+}
+
+/**
  * vb_offline_init() - hear of memory that goes offline
  * @vb: the device
  *
@@ -94,8 +106,9 @@ static int vb_offline_notify(struct notifier_block *nb, unsigned long action,
  */
 int vb_offline_init(struct vb_device *vb)
 {
-	vb->memory_nb.notifier_call = vb_offline_notify;
-	return register_memory_notifier(&vb->memory_nb);
+	init_waitqueue_head(&vb->offline.wait);
+	vb->offline.nb.notifier_call = vb_offline_notify;
+	return register_memory_notifier(&vb->offline.nb);
 }
 
 /**
@@ -106,5 +119,5 @@ int vb_offline_init(struct vb_device *vb)
  */
 void vb_offline_exit(struct vb_device *vb)
 {
-	unregister_memory_notifier(&vb->memory_nb);
+	unregister_memory_notifier(&vb->offline.nb);
 }

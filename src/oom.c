@@ -14,18 +14,18 @@
 /* Under MUST_TELL_HOST memory is only back when the host knows: wait a bit. */
 static unsigned long vb_oom_ask(struct vb_device *vb)
 {
-	long before = atomic_long_read(&vb->oom_given);
+	long before = atomic_long_read(&vb->transfer.returned);
 
 	if (!vb_store_held(&vb->store) || vb_channel_broken(&vb->channel) ||
 	    vb_channel_silent_on(&vb->channel, VB_DEFLATE))
 		return 0;
-	atomic_long_set(&vb->oom_wanted, VB_OOM_GIFT);
+	atomic_long_set(&vb->oom.wanted, VB_OOM_GIFT);
 	vb_worker_kick(&vb->worker);
-	wait_event_timeout(vb->oom_wait,
-			   atomic_long_read(&vb->oom_given) != before ||
+	wait_event_timeout(vb->transfer.wait,
+			   atomic_long_read(&vb->transfer.returned) != before ||
 			   vb_worker_stopping(&vb->worker), VB_OOM_WAIT);
-	atomic_long_set(&vb->oom_wanted, 0);
-	return atomic_long_read(&vb->oom_given) - before;
+	atomic_long_set(&vb->oom.wanted, 0);
+	return atomic_long_read(&vb->transfer.returned) - before;
 }
 
 static unsigned long vb_oom_release(struct vb_device *vb)
@@ -34,7 +34,7 @@ static unsigned long vb_oom_release(struct vb_device *vb)
 	unsigned long nr;
 
 	while (freed < VB_OOM_GIFT) {
-		nr = vb_step_release(vb, VB_OOM_GIFT - freed);
+		nr = vb_deflate_now(vb, VB_OOM_GIFT - freed);
 		if (!nr)
 			break;
 		freed += nr;
@@ -45,19 +45,42 @@ static unsigned long vb_oom_release(struct vb_device *vb)
 static int vb_oom_notify(struct notifier_block *nb, unsigned long unused,
 			 void *parm)
 {
-	struct vb_device *vb = container_of(nb, struct vb_device, oom_nb);
+	struct vb_device *vb = container_of(nb, struct vb_device, oom.nb);
 	unsigned long *total = parm;
 	unsigned long freed;
 
 	/* Others, hints among them, had enough. */
 	if (*total >= VB_OOM_GIFT)
 		return NOTIFY_OK;
-	set_bit(VB_PENDING_OOM, &vb->pending);
+	set_bit(VB_EVENT_OOM, &vb->worker.events);
 	freed = vb_must_tell(vb) ? vb_oom_ask(vb) : vb_oom_release(vb);
 	vb_counters_add(&vb->counters, VB_OOM_PAGES, freed);
 	vb_worker_kick(&vb->worker);
 	*total += freed;
 	return NOTIFY_OK;
+}
+
+/**
+ * vb_oom_wanted() - how much does an OOM notifier wait for?
+ * @vb: the device
+ *
+ * Context: Any.
+ * Return: guest pages.
+ */
+unsigned long vb_oom_wanted(struct vb_device *vb)
+{
+	return atomic_long_read(&vb->oom.wanted);
+}
+
+/**
+ * vb_oom_served() - a batch has left for the notifier
+ * @vb: the device
+ *
+ * Context: The worker.
+ */
+void vb_oom_served(struct vb_device *vb)
+{
+	atomic_long_set(&vb->oom.wanted, 0);
 }
 
 /**
@@ -71,9 +94,9 @@ int vb_oom_start(struct vb_device *vb)
 {
 	if (!vb_deflates_on_oom(vb))
 		return 0;
-	vb->oom_nb.notifier_call = vb_oom_notify;
-	vb->oom_nb.priority = VB_OOM_PRIORITY;
-	return register_oom_notifier(&vb->oom_nb);
+	vb->oom.nb.notifier_call = vb_oom_notify;
+	vb->oom.nb.priority = VB_OOM_PRIORITY;
+	return register_oom_notifier(&vb->oom.nb);
 }
 
 /**
@@ -86,6 +109,6 @@ void vb_oom_stop(struct vb_device *vb)
 {
 	if (!vb_deflates_on_oom(vb))
 		return;
-	wake_up(&vb->oom_wait);
-	unregister_oom_notifier(&vb->oom_nb);
+	wake_up(&vb->transfer.wait);
+	unregister_oom_notifier(&vb->oom.nb);
 }

@@ -29,7 +29,7 @@ static u64 vb_min(u64 a, u64 b)
 	return a < b ? a : b;
 }
 
-static u64 vb_less(u64 a, u64 b)
+static u64 vb_sub_floor(u64 a, u64 b)
 {
 	return a > b ? a - b : 0;
 }
@@ -152,18 +152,18 @@ static void vb_policy_exchange(struct vb_policy *policy,
 			       const struct vb_view *view,
 			       struct vb_goal *goal)
 {
-	u64 most = vb_less(view->total, view->reserve);
-	u64 room = vb_less(vb_less(view->available, view->floor),
+	u64 most = vb_sub_floor(view->total, view->reserve);
+	u64 room = vb_sub_floor(vb_sub_floor(view->available, view->floor),
 			   view->floor / VB_ROOM_SHARE);
 	bool fits;
 
 	if (view->held != view->target || !view->block ||
 	    view->singles < view->block)
 		return;
-	fits = vb_less(most, view->held) >= view->block && room >= view->block;
+	fits = vb_sub_floor(most, view->held) >= view->block && room >= view->block;
 	if (policy->exchange_at <= view->now && !fits)
 		vb_policy_exchanged(policy, false, view->now);
-	goal->delay = vb_less(policy->exchange_at, view->now);
+	goal->delay = vb_sub_floor(policy->exchange_at, view->now);
 	if (goal->delay || !fits)
 		return;
 	goal->step = vb_min(view->block, VB_STEP_MAX);
@@ -206,10 +206,10 @@ static void vb_policy_retarget(struct vb_policy *policy,
 struct vb_goal vb_policy_goal(struct vb_policy *policy,
 			      const struct vb_view *view)
 {
-	u64 most = vb_less(view->total, view->reserve);
+	u64 most = vb_sub_floor(view->total, view->reserve);
 	u64 reachable = vb_min(view->target, most);
-	u64 wanted = vb_less(reachable, view->held);
-	u64 room = vb_less(view->available, view->floor);
+	u64 wanted = vb_sub_floor(reachable, view->held);
+	u64 room = vb_sub_floor(view->available, view->floor);
 	struct vb_goal goal = { .limited_by = VB_LIMIT_NONE };
 
 	vb_policy_retarget(policy, view);
@@ -232,7 +232,7 @@ struct vb_goal vb_policy_goal(struct vb_policy *policy,
 	if (!room && policy->retry_at <= view->now)
 		vb_policy_short(policy, VB_LIMIT_MEMORY, view->now);
 	if (!room || policy->retry_at > view->now) {
-		goal.delay = vb_less(policy->retry_at, view->now);
+		goal.delay = vb_sub_floor(policy->retry_at, view->now);
 		goal.limited_by = policy->why;
 		return goal;
 	}

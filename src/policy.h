@@ -9,20 +9,27 @@
 #include <linux/types.h>
 
 /**
- * enum vb_limit - what keeps the balloon from its target
- * @VB_LIMIT_NONE: nothing does
- * @VB_LIMIT_RESERVE: the guest would be left with less than its reservation
- * @VB_LIMIT_MEMORY: the guest has too little available memory, or the page
- *                   allocator would not give up a page
- * @VB_LIMIT_OOM: the guest ran out of memory a short while ago
- * @VB_LIMIT_HOST: the host does not answer
+ * VB_LIMITS() - what keeps the balloon from its target, as a person reads it
+ * @x: what to make of each
+ *
+ * Documentation/ABI/testing/sysfs-driver-vballoon explains them; `scripts/style
+ * docs` compares the two.
  */
+#define VB_LIMITS(x)							\
+	/* nothing does */						\
+	x(VB_LIMIT_NONE, "none"),					\
+	/* the guest would be left with less than its reservation */	\
+	x(VB_LIMIT_RESERVE, "reserve"),					\
+	/* too little is available, or the allocator gave up no page */	\
+	x(VB_LIMIT_MEMORY, "memory"),					\
+	/* the guest ran out of memory a short while ago */		\
+	x(VB_LIMIT_OOM, "oom"),						\
+	/* the host does not answer */					\
+	x(VB_LIMIT_HOST, "host")
+
+#define VB_LIMIT_ENUM(limit, name)	limit
 enum vb_limit {
-	VB_LIMIT_NONE,
-	VB_LIMIT_RESERVE,
-	VB_LIMIT_MEMORY,
-	VB_LIMIT_OOM,
-	VB_LIMIT_HOST,
+	VB_LIMITS(VB_LIMIT_ENUM)
 };
 
 /**

@@ -25,7 +25,7 @@ static unsigned int vb_suffix_shift(char suffix)
 }
 
 /* "auto", or bytes with an optional suffix. */
-static int vb_parse_reserve(const char *text, u64 *reserve)
+static int vb_reserve_parse(const char *text, u64 *reserve)
 {
 	unsigned int shift;
 	char buf[32];
@@ -58,9 +58,9 @@ static int vb_parse_reserve(const char *text, u64 *reserve)
 
 static u64 vb_reserve_param;
 
-static int vb_reserve_set(const char *val, const struct kernel_param *kp)
+static int vb_reserve_param_set(const char *val, const struct kernel_param *kp)
 {
-	int rc = vb_parse_reserve(val, &vb_reserve_param);
+	int rc = vb_reserve_parse(val, &vb_reserve_param);
 
 	if (rc)
 		pr_err("vballoon: reserve=%s: not a size; give bytes with an optional K, M or G, or auto\n",
@@ -68,7 +68,7 @@ static int vb_reserve_set(const char *val, const struct kernel_param *kp)
 	return rc;
 }
 
-static int vb_reserve_get(char *buffer, const struct kernel_param *kp)
+static int vb_reserve_param_get(char *buffer, const struct kernel_param *kp)
 {
 	if (!vb_reserve_param)
 		return sysfs_emit(buffer, "auto\n");
@@ -76,8 +76,8 @@ static int vb_reserve_get(char *buffer, const struct kernel_param *kp)
 }
 
 static const struct kernel_param_ops vb_reserve_ops = {
-	.set = vb_reserve_set,
-	.get = vb_reserve_get,
+	.set = vb_reserve_param_set,
+	.get = vb_reserve_param_get,
 };
 module_param_cb(reserve, &vb_reserve_ops, NULL, 0444);
 MODULE_PARM_DESC(reserve, "memory that the guest keeps whatever the host asks for: bytes with K, M or G, or auto (1/32, at least 64M)");
@@ -114,7 +114,7 @@ u64 vb_reserve_pages(struct vb_device *vb, u64 total)
 }
 
 /**
- * vb_set_reserve() - set the reservation
+ * vb_reserve_set() - set the reservation
  * @vb: the device
  * @text: bytes with an optional K, M or G, or "auto"
  *
@@ -123,12 +123,12 @@ u64 vb_reserve_pages(struct vb_device *vb, u64 total)
  * Context: Process context.
  * Return: 0, -EINVAL for what is no size, -ERANGE for more than the guest has.
  */
-int vb_set_reserve(struct vb_device *vb, const char *text)
+int vb_reserve_set(struct vb_device *vb, const char *text)
 {
 	u64 reserve;
 	int rc;
 
-	rc = vb_parse_reserve(text, &reserve);
+	rc = vb_reserve_parse(text, &reserve);
 	if (rc)
 		return rc;
 	if (reserve >> PAGE_SHIFT > vb_store_total(&vb->store))

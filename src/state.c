@@ -4,11 +4,50 @@
  */
 #include "vballoon.h"
 
+#define VB_STATE_NAME(state, name) \
+	[state] = name
+
+static const char *const vb_state_names[] = {
+	VB_STATES(VB_STATE_NAME)
+};
+
+#define VB_LIMIT_NAME(limit, name) \
+	[limit] = name
+
+static const char *const vb_limit_names[] = {
+	VB_LIMITS(VB_LIMIT_NAME)
+};
+
+/* What the log says of a limit.  Of a silent host it speaks as such. */
 static const char *const vb_reasons[] = {
 	[VB_LIMIT_RESERVE] = "its memory is at the reservation",
 	[VB_LIMIT_MEMORY] = "too little memory is available",
 	[VB_LIMIT_OOM] = "it ran out of memory a short while ago",
 };
+
+/**
+ * vb_state_name() - what a person calls a state
+ * @state: the state
+ *
+ * Context: Any.
+ * Return: its name.
+ */
+const char *vb_state_name(enum vb_state state)
+{
+	return vb_state_names[state];
+}
+
+/**
+ * vb_state_limit_name() - what a person calls a limit
+ * @limit: the limit
+ *
+ * Context: Any.
+ * Return: its name.
+ */
+const char *vb_state_limit_name(enum vb_limit limit)
+{
+	return vb_limit_names[limit];
+}
 
 /**
  * vb_state_set() - the one setter of the state, and the one place that speaks
@@ -18,7 +57,7 @@ static const char *const vb_reasons[] = {
  * @limit: what keeps the balloon from its target; a host that does not answer
  *         is found out here
  *
- * Context: The worker.
+ * Context: The worker, or while it does not run.
  */
 void vb_state_set(struct vb_device *vb, enum vb_state state,
 		  enum vb_limit limit)
@@ -36,7 +75,8 @@ void vb_state_set(struct vb_device *vb, enum vb_state state,
 		dev_warn_ratelimited(dev,
 				     "the host has not answered for %u s\n",
 			 (unsigned int)(VB_SILENT_AFTER / HZ));
-	} else if (state != VB_SILENT && before == VB_SILENT) {
+	} else if (before == VB_SILENT && state != VB_SILENT &&
+		   state != VB_STOPPED) {
 		dev_info_ratelimited(dev,
 				     "the host is no longer waited for\n");
 	}

@@ -14,24 +14,6 @@ static struct vb_device *vb_of(struct kobject *dir)
 	return dev_to_virtio(kobj_to_dev(dir->parent))->priv;
 }
 
-static const char *const vb_state_names[] = {
-	[VB_IDLE] = "idle",
-	[VB_INFLATING] = "inflating",
-	[VB_DEFLATING] = "deflating",
-	[VB_LIMITED] = "limited",
-	[VB_SILENT] = "silent",
-	[VB_BROKEN] = "broken",
-	[VB_STOPPED] = "stopped",
-};
-
-static const char *const vb_limit_names[] = {
-	[VB_LIMIT_NONE] = "none",
-	[VB_LIMIT_RESERVE] = "reserve",
-	[VB_LIMIT_MEMORY] = "memory",
-	[VB_LIMIT_OOM] = "oom",
-	[VB_LIMIT_HOST] = "host",
-};
-
 static ssize_t vb_emit_pages(char *buf, u64 pages)
 {
 	return sysfs_emit(buf, "%llu\n", pages << PAGE_SHIFT);
@@ -80,21 +62,21 @@ static ssize_t reserve_bytes_store(struct kobject *dir,
 				   struct kobj_attribute *attr,
 				   const char *buf, size_t len)
 {
-	return vb_set_reserve(vb_of(dir), buf) ?: len;
+	return vb_reserve_set(vb_of(dir), buf) ?: len;
 }
 
 static ssize_t state_show(struct kobject *dir, struct kobj_attribute *attr,
 			  char *buf)
 {
 	return sysfs_emit(buf, "%s\n",
-			  vb_state_names[READ_ONCE(vb_of(dir)->state)]);
+			  vb_state_name(READ_ONCE(vb_of(dir)->state)));
 }
 
 static ssize_t limited_by_show(struct kobject *dir,
 			       struct kobj_attribute *attr, char *buf)
 {
 	return sysfs_emit(buf, "%s\n",
-			  vb_limit_names[READ_ONCE(vb_of(dir)->limited_by)]);
+			  vb_state_limit_name(READ_ONCE(vb_of(dir)->limited_by)));
 }
 
 static struct kobj_attribute vb_target_bytes = __ATTR_RO(target_bytes);

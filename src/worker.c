@@ -19,12 +19,12 @@
 #define VB_ISOLATED_RETRY	(HZ / 10)
 
 /**
- * vb_read_target() - read what the host wants
+ * vb_worker_read_target() - read what the host wants
  * @vb: the device
  *
  * Context: The worker, or before it can run.  May sleep.
  */
-void vb_read_target(struct vb_device *vb)
+void vb_worker_read_target(struct vb_device *vb)
 {
 	u32 target;
 
@@ -40,13 +40,13 @@ void vb_read_target(struct vb_device *vb)
 }
 
 /**
- * vb_write_actual() - tell the host how large the balloon is
+ * vb_worker_write_actual() - tell the host how large the balloon is
  * @vb: the device
  * @actual: balloon pages
  *
  * Context: The worker, or when it is gone.  May sleep.
  */
-void vb_write_actual(struct vb_device *vb, u32 actual)
+void vb_worker_write_actual(struct vb_device *vb, u32 actual)
 {
 	if (actual == vb->actual)
 		return;
@@ -61,20 +61,22 @@ void vb_write_actual(struct vb_device *vb, u32 actual)
  * At once when the balloon rests; advice that the host has yet to read is no
  * reason to wait, since the guest has its pages.
  */
-static void vb_tell_actual(struct vb_device *vb, const struct vb_goal *goal)
+static void vb_worker_tell_actual(struct vb_device *vb,
+				  const struct vb_goal *goal)
 {
-	bool rests = !goal->step && !vb->moving[VB_INFLATE] &&
-		     !vb->moving[VB_DEFLATE];
+	bool rests = !goal->step && !vb->transfer.moving[VB_INFLATE] &&
+		     !vb->transfer.moving[VB_DEFLATE];
 
 	if (rests || time_after(jiffies, vb->actual_at + VB_ACTUAL_EVERY))
-		vb_write_actual(vb, vb_store_held(&vb->store) * VB_PFNS_PER_PAGE);
+		vb_worker_write_actual(vb, vb_store_held(&vb->store) *
+					   VB_PFNS_PER_PAGE);
 }
 
-static void vb_events(struct vb_device *vb)
+static void vb_worker_note_events(struct vb_device *vb)
 {
-	if (test_and_clear_bit(VB_PENDING_CONFIG, &vb->pending))
-		vb_read_target(vb);
-	if (test_and_clear_bit(VB_PENDING_OOM, &vb->pending))
+	if (test_and_clear_bit(VB_EVENT_CONFIG, &vb->worker.events))
+		vb_worker_read_target(vb);
+	if (test_and_clear_bit(VB_EVENT_OOM, &vb->worker.events))
 		vb_policy_short(&vb->policy, VB_LIMIT_OOM, vb_policy_now());
 }
 
@@ -84,15 +86,16 @@ static bool vb_worker_host_silent(struct vb_device *vb)
 	return vb_channel_silent(&vb->channel) || vb_hint_silent(&vb->hint);
 }
 
-static struct vb_goal vb_goal(struct vb_device *vb)
+static struct vb_goal vb_worker_goal(struct vb_device *vb)
 {
 	struct vb_goal goal;
 	struct vb_view view = {
 		.now = vb_policy_now(),
 		.target = vb->target,
-		.held = vb_store_held(&vb->store) + vb->moving[VB_INFLATE],
+		.held = vb_transfer_held(vb),
 		.total = vb_store_total(&vb->store),
-		.available = max(si_mem_available(), 0L) + vb_pool_pages(&vb->hint.pool),
+		.available = max(si_mem_available(), 0L) +
+			     vb_pool_pages(&vb->hint.pool),
 		.singles = vb_store_singles(&vb->store),
 	};
 
@@ -107,32 +110,33 @@ static struct vb_goal vb_goal(struct vb_device *vb)
 }
 
 /* One step; returns what the steps return, or -ENODATA when none is due. */
-static int vb_advance(struct vb_device *vb, struct vb_goal *goal)
+static int vb_worker_advance(struct vb_device *vb, struct vb_goal *goal)
 {
 	struct vb_range range;
 	long wanted;
 	int rc;
 
-	vb_step_collect(vb);
-	vb_events(vb);
+	vb_transfer_collect(vb);
+	vb_migrate_settle(vb);
+	vb_worker_note_events(vb);
 	if (vb_channel_broken(&vb->channel))
 		return -EIO;
 
-	*goal = vb_goal(vb);
-	wanted = atomic_long_read(&vb->oom_wanted);
+	*goal = vb_worker_goal(vb);
+	wanted = vb_oom_wanted(vb);
 	if (wanted) {
 		goal->step = -wanted;
-		rc = vb_step_deflate(vb, wanted);
+		rc = vb_deflate_step(vb, wanted);
 		if (!rc)
-			atomic_long_set(&vb->oom_wanted, 0);
+			vb_oom_served(vb);
 		return rc;
 	}
 	if (vb_offline_range(vb, &range))
-		return vb_step_evict(vb, &range);
+		return vb_deflate_evict(vb, &range);
 	if (goal->step > 0)
-		return vb_step_inflate(vb, goal);
+		return vb_inflate_step(vb, goal);
 	if (goal->step < 0)
-		return vb_step_deflate(vb, -goal->step);
+		return vb_deflate_step(vb, -goal->step);
 	if (vb_channel_busy(&vb->channel) || vb_migrate_parked(vb) ||
 	    vb_worker_host_silent(vb))
 		return -EBUSY;
@@ -140,8 +144,8 @@ static int vb_advance(struct vb_device *vb, struct vb_goal *goal)
 	return -ENODATA;
 }
 
-static enum vb_state vb_state(struct vb_device *vb, int rc,
-			      const struct vb_goal *goal)
+static enum vb_state vb_worker_state(struct vb_device *vb, int rc,
+				     const struct vb_goal *goal)
 {
 	if (rc == -EIO)
 		return VB_BROKEN;
@@ -149,19 +153,21 @@ static enum vb_state vb_state(struct vb_device *vb, int rc,
 		return VB_SILENT;
 	if (vb->exchanging)
 		return VB_IDLE;
-	if (goal->step > 0 || vb->moving[VB_INFLATE])
+	if (goal->step > 0 || vb->transfer.moving[VB_INFLATE])
 		return VB_INFLATING;
-	if (goal->step < 0 || vb->moving[VB_DEFLATE])
+	if (goal->step < 0 || vb->transfer.moving[VB_DEFLATE])
 		return VB_DEFLATING;
 	return goal->limited_by ? VB_LIMITED : VB_IDLE;
 }
 
 /* Nothing to move: what is left to say.  The guest has its pages already. */
-static bool vb_tell_rest(struct vb_device *vb)
+static bool vb_worker_tell_rest(struct vb_device *vb)
 {
-	int nice = vb_must_tell(vb) ? task_nice(current) : vb_nicer();
 	bool progress;
+	int nice;
 
+	nice = vb_must_tell(vb) ? task_nice(current) :
+				  vb_transfer_lower_priority();
 	progress = vb_channel_pump(&vb->channel);
 	progress |= vb_channel_reap(&vb->channel);
 	set_user_nice(current, nice);
@@ -169,7 +175,7 @@ static bool vb_tell_rest(struct vb_device *vb)
 }
 
 /* Move until there is nothing to do, the host's turn, or time for others. */
-static int vb_run(struct vb_device *vb, struct vb_goal *goal)
+static int vb_worker_run(struct vb_device *vb, struct vb_goal *goal)
 {
 	unsigned long until = jiffies + VB_WORK_SLICE;
 	bool progress;
@@ -177,17 +183,17 @@ static int vb_run(struct vb_device *vb, struct vb_goal *goal)
 
 	do {
 		cond_resched();
-		rc = vb_advance(vb, goal);
-		vb_tell_actual(vb, goal);
+		rc = vb_worker_advance(vb, goal);
+		vb_worker_tell_actual(vb, goal);
 		progress = !rc;
 		if (rc && rc != -EIO)
-			progress = vb_tell_rest(vb);
+			progress = vb_worker_tell_rest(vb);
 	} while (progress && time_before(jiffies, until) &&
 		 !vb_worker_stopping(&vb->worker));
 	return progress ? 0 : rc;
 }
 
-static void vb_work(struct work_struct *work)
+static void vb_worker_work(struct work_struct *work)
 {
 	struct vb_device *vb = container_of(to_delayed_work(work),
 					    struct vb_device, worker.work);
@@ -198,9 +204,9 @@ static void vb_work(struct work_struct *work)
 	if (vb_worker_stopping(&vb->worker))
 		return;
 	WRITE_ONCE(vb->worker.awaits, true);
-	rc = vb_run(vb, &goal);
+	rc = vb_worker_run(vb, &goal);
 	WRITE_ONCE(vb->worker.awaits, rc != -ENODATA);
-	vb_state_set(vb, vb_state(vb, rc, &goal), goal.limited_by);
+	vb_state_set(vb, vb_worker_state(vb, rc, &goal), goal.limited_by);
 
 	switch (rc) {
 	case 0:
@@ -237,7 +243,7 @@ static void vb_work(struct work_struct *work)
  */
 int vb_worker_init(struct vb_device *vb)
 {
-	INIT_DELAYED_WORK(&vb->worker.work, vb_work);
+	INIT_DELAYED_WORK(&vb->worker.work, vb_worker_work);
 	vb->worker.wq = alloc_workqueue("vballoon", WQ_FREEZABLE | WQ_MEM_RECLAIM |
 				 WQ_UNBOUND, 1);
 	return vb->worker.wq ? 0 : -ENOMEM;

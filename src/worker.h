@@ -19,6 +19,8 @@ struct vb_worker {
 	struct workqueue_struct *wq;
 	/** @work: the conversation with the host */
 	struct delayed_work work;
+	/** @events: VB_EVENT_* bits: what the worker has to look at */
+	unsigned long events;
 	/** @awaits: the worker waits for the host; written by the worker */
 	bool awaits;
 	/**
@@ -27,6 +29,10 @@ struct vb_worker {
 	 */
 	bool stopping;
 };
+
+/* Bits of vb_worker.events. */
+#define VB_EVENT_CONFIG		0	/* the host may have changed the target */
+#define VB_EVENT_OOM		1	/* the guest ran out of memory */
 
 /**
  * vb_worker_stopping() - does the conversation end?

@@ -299,7 +299,7 @@ bool vb_block_within(struct vb_store *store, const struct vb_range *range)
 }
 
 /**
- * vb_block_break() - take a block out of the balloon, and make single pages of it
+ * vb_block_break() - take a block out of the balloon and make pages of it
  * @store: the store
  *
  * Context: Process context, also when memory has run out.

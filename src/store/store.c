@@ -98,7 +98,7 @@ void vb_store_commit(struct vb_store *store, struct vb_batch *batch)
 		vb_single_commit(store, batch);
 }
 
-/* Turn a block into single pages of the balloon.  The host sees no difference. */
+/* A block becomes single pages of the balloon.  The host sees no difference. */
 static void vb_store_break(struct vb_store *store)
 {
 	struct page *page = vb_block_break(store);

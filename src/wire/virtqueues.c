@@ -16,7 +16,8 @@ enum vb_queue {
 
 static_assert(VB_NR_QUEUES <= VB_COMPAT_VQS);
 
-static bool vb_queue_wanted(const struct virtio_device *vdev, enum vb_queue queue)
+static bool vb_queue_wanted(const struct virtio_device *vdev,
+			    enum vb_queue queue)
 {
 	switch (queue) {
 	case VB_QUEUE_STATS:

@@ -76,7 +76,7 @@ struct vb_batchq {
 	struct vb_buffer buffer[VB_NR_BUFFERS];
 };
 
-/* The queues of batches: one for each enum vb_op, with PFNs, and one of ranges. */
+/* Queues of batches: one of PFNs for each enum vb_op, and one of ranges. */
 #define VB_RANGES	VB_NR_OPS
 #define VB_NR_BATCHQS	(VB_NR_OPS + 1)
 

@@ -8,6 +8,8 @@
 #include <linux/mm.h>
 #include <linux/tracepoint.h>
 
+#define VB_LIMIT_SYMBOL(limit, name)	{ limit, name }
+
 /* What the policy saw and what it decided, once a step; bytes. */
 TRACE_EVENT(vballoon_goal,
 	TP_PROTO(int index, const struct vb_view *view,
@@ -38,11 +40,7 @@ TRACE_EVENT(vballoon_goal,
 		  __entry->available, __entry->reserve, __entry->step,
 		  __entry->delay,
 		  __print_symbolic(__entry->limited_by,
-				   { VB_LIMIT_NONE, "none" },
-				   { VB_LIMIT_RESERVE, "reserve" },
-				   { VB_LIMIT_MEMORY, "memory" },
-				   { VB_LIMIT_OOM, "oom" },
-				   { VB_LIMIT_HOST, "host" }))
+				   VB_LIMITS(VB_LIMIT_SYMBOL)))
 );
 
 /* Pages have entered the balloon (inflate) or left it; bytes. */

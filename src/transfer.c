@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The worker's batches: idle, sent, or finished by the host.
+ */
+#include <linux/mm.h>
+
+#include "vballoon.h"
+
+#define CREATE_TRACE_POINTS
+#include <trace/events/vballoon.h>
+
+/* A nice value behind programs: a quarter of a CPU beside a busy one. */
+#define VB_LOWER_PRIORITY	5
+
+/**
+ * vb_transfer_lower_priority() - do what no program waits for at low priority
+ *
+ * The thread is the workqueue's and was lent: set_user_nice() has to give back
+ * what this returns.
+ *
+ * Context: A work item.
+ * Return: the nice value of before.
+ */
+int vb_transfer_lower_priority(void)
+{
+	int nice = task_nice(current);
+
+	set_user_nice(current, nice + VB_LOWER_PRIORITY);
+	return nice;
+}
+
+/**
+ * vb_transfer_get() - take an idle batch
+ * @vb: the device
+ *
+ * Context: The worker.
+ * Return: the batch, or NULL while all are on their way.
+ */
+struct vb_batch *vb_transfer_get(struct vb_device *vb)
+{
+	struct vb_batch *batch;
+
+	batch = list_first_entry_or_null(&vb->transfer.idle, struct vb_batch,
+					 node);
+	if (batch)
+		list_del_init(&batch->node);
+	return batch;
+}
+
+/**
+ * vb_transfer_put() - the batch is idle again
+ * @vb: the device
+ * @batch: the batch; it has no pages
+ *
+ * Context: The worker.
+ */
+void vb_transfer_put(struct vb_device *vb, struct vb_batch *batch)
+{
+	list_add(&batch->node, &vb->transfer.idle);
+}
+
+/**
+ * vb_transfer_send() - send a batch
+ * @vb: the device
+ * @batch: a batch with pages
+ * @op: which way they go
+ *
+ * Context: The worker.
+ */
+void vb_transfer_send(struct vb_device *vb, struct vb_batch *batch,
+		      enum vb_op op)
+{
+	batch->op = op;
+	vb->transfer.moving[op] += vb_batch_pages(batch);
+	vb_channel_send(&vb->channel, batch);
+	vb_channel_pump(&vb->channel);
+	vb_channel_reap(&vb->channel);
+}
+
+/**
+ * vb_transfer_moved() - count and trace pages that came in or left
+ * @vb: the device
+ * @op: which
+ * @nr: guest pages; none is no news
+ *
+ * Context: Any.
+ */
+void vb_transfer_moved(struct vb_device *vb, enum vb_op op, unsigned long nr)
+{
+	if (!nr)
+		return;
+	vb_counters_add(&vb->counters,
+			op == VB_INFLATE ? VB_INFLATED : VB_DEFLATED, nr);
+	trace_vballoon_moved(vb->vdev->index, op == VB_INFLATE, nr);
+}
+
+/**
+ * vb_transfer_held() - the balloon's size once all has arrived that is sent
+ * @vb: the device
+ *
+ * Context: The worker.
+ * Return: guest pages in the balloon and on their way into it.
+ */
+unsigned long vb_transfer_held(struct vb_device *vb)
+{
+	return vb_store_held(&vb->store) + vb->transfer.moving[VB_INFLATE];
+}
+
+/**
+ * vb_transfer_collect() - finish what the host has acknowledged
+ * @vb: the device
+ *
+ * Context: The worker.  May sleep.
+ */
+void vb_transfer_collect(struct vb_device *vb)
+{
+	struct vb_batch *batch;
+	unsigned long nr;
+
+	while ((batch = vb_channel_acked(&vb->channel))) {
+		nr = vb_batch_pages(batch);
+		vb->transfer.moving[batch->op] -= nr;
+		if (batch->op == VB_INFLATE) {
+			vb_store_commit(&vb->store, batch);
+		} else {
+			vb_store_abort(batch);
+			atomic_long_add(nr, &vb->transfer.returned);
+			wake_up(&vb->transfer.wait);
+		}
+		vb_transfer_moved(vb, batch->op, nr);
+		vb_transfer_put(vb, batch);
+	}
+}
+
+/**
+ * vb_transfer_overlaps() - is any of these page frames in a batch?
+ * @vb: the device
+ * @range: the page frames
+ *
+ * Context: The worker.
+ * Return: true if so.
+ */
+bool vb_transfer_overlaps(struct vb_device *vb, const struct vb_range *range)
+{
+	unsigned int i;
+
+	for (i = 0; i < VB_NR_BATCHES; i++)
+		if (vb_batch_overlaps(vb->transfer.batch[i], range))
+			return true;
+	return false;
+}
+
+/**
+ * vb_transfer_init() - take all the memory that batches need
+ * @vb: the device
+ *
+ * Context: May sleep.
+ * Return: 0 or -ENOMEM; vb_transfer_exit() is due either way.
+ */
+int vb_transfer_init(struct vb_device *vb)
+{
+	unsigned int i;
+
+	init_waitqueue_head(&vb->transfer.wait);
+	INIT_LIST_HEAD(&vb->transfer.idle);
+	for (i = 0; i < VB_NR_BATCHES; i++) {
+		vb->transfer.batch[i] = vb_batch_alloc(VB_KIND_PAGES, VB_BATCH_PFNS);
+		if (!vb->transfer.batch[i])
+			return -ENOMEM;
+		vb_transfer_put(vb, vb->transfer.batch[i]);
+	}
+	return 0;
+}
+
+/**
+ * vb_transfer_empty() - give everything back, in the balloon or on its way
+ * @vb: the device: stopped and reset, so that no host holds a page
+ *
+ * Context: May sleep.
+ */
+void vb_transfer_empty(struct vb_device *vb)
+{
+	unsigned int i;
+
+	INIT_LIST_HEAD(&vb->transfer.idle);
+	for (i = 0; i < VB_NR_BATCHES; i++) {
+		vb_store_abort(vb->transfer.batch[i]);
+		vb_transfer_put(vb, vb->transfer.batch[i]);
+	}
+	vb_transfer_moved(vb, VB_DEFLATE, vb_store_held(&vb->store) +
+			  vb->transfer.moving[VB_DEFLATE]);
+	memset(vb->transfer.moving, 0, sizeof(vb->transfer.moving));
+	vb_store_empty(&vb->store);
+}
+
+/**
+ * vb_transfer_exit() - free what vb_transfer_init() took
+ * @vb: the device, its balloon empty
+ *
+ * Context: Any.
+ */
+void vb_transfer_exit(struct vb_device *vb)
+{
+	unsigned int i;
+
+	for (i = 0; i < VB_NR_BATCHES; i++)
+		vb_batch_free(vb->transfer.batch[i]);
+}
