@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
 #
-# Sourced by the scripts beside it, which have set $0: words for a person, the
-# cache folder, missing packages, and packages of Debian suites other than the
-# machine's own, which are unpacked into the cache and never installed.
+# Sourced by the scripts, which have set $0: words for a person, the cache folder,
+# missing packages, and packages of Debian suites other than the machine's own,
+# which are unpacked into the cache and never installed.
 
 set -eu
 
-top=$(cd "$(dirname "$0")/.." && pwd -P)
+# the folder above $0 that has this file in it
+top=$(
+	cd "$(dirname "$0")"
+	until [ -e scripts/lib/setup.sh ]; do
+		cd ..
+	done
+	pwd -P
+)
 cache=${VBALLOON_CACHE:-$top/.cache}
 mkdir -p "$cache"
 cache=$(cd "$cache" && pwd -P)
