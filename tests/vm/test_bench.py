@@ -9,7 +9,7 @@ import xml.dom.minidom
 from case import kernels, timeout
 from machine import TOP
 
-sys.path.insert(0, str(TOP / "scripts"))
+sys.path[:0] = str(TOP / "scripts/bench.d"), str(TOP / "scripts/lib")
 import bars             # noqa: E402
 import bench as program  # noqa: E402
 import results          # noqa: E402

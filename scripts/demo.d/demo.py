@@ -18,11 +18,9 @@ import time
 
 import chart
 from chart import MIB
+from guest import Guest, GuestError
+from machine import TOP
 from screen import FIELDS, Screen
-
-TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path.insert(0, os.path.join(TOP, "tests", "vm"))
-from guest import Guest, GuestError     # noqa: E402
 
 BEAT = 0.25             # seconds between two looks at the guests
 LOW = 128 * MIB         # a guest with less than this available gets a step
@@ -298,7 +296,7 @@ def story(screen, guests, size):
 # ---- before and after -------------------------------------------------------
 
 def script(name, *args):
-    """Run one of the scripts beside this one; returns its last line."""
+    """Run one of scripts/; returns its last line."""
     child = subprocess.Popen([os.path.join(TOP, "scripts", name), *args],
                              stdout=subprocess.PIPE, text=True)
     try:

@@ -19,11 +19,11 @@ import time
 import traceback
 from pathlib import Path
 
-from rivals import TOP, Seat, Skip, VmemSeat, rivals
-from machine import BadName, Unavailable, accelerator, script
 import bars
+from machine import TOP, BadName, Unavailable, accelerator, script
 from measures import DISCARD, GIB, MEASURES, Setup, host_memory
 from results import Results, document, insert
+from rivals import Seat, Skip, VmemSeat, rivals
 
 NEEDED = {*Seat.traced, *VmemSeat.traced, DISCARD}
 NEEDS = 2048            # MiB of the host beside a guest

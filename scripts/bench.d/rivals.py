@@ -12,15 +12,12 @@ monitor's own pace is in it.
 """
 
 import re
-import sys
 import time
 from collections import namedtuple
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(TOP / "tests" / "vm"))
-from guest import NOTIFY, Guest, GuestError           # noqa: E402
-from machine import BACKENDS, MIB, mapped, script       # noqa: E402
+from guest import NOTIFY, Guest, GuestError
+from machine import BACKENDS, MIB, mapped, script
 
 PAGE = 4096
 BASE = 512 * MIB        # of a guest with virtio-mem: what is always there
