@@ -212,9 +212,9 @@ def prepare(args):
         insert(args.into.read_text(encoding="utf-8"), "")
     check_host(args.mem)
     (args.out / "logs").mkdir(parents=True, exist_ok=True)
-    release = Path(script("kernel", args.kernel), "release").read_text().strip()
+    release = Path(script("scripts/kernel", args.kernel), "release").read_text().strip()
     drivers = pick_drivers(args)
-    script("guest", args.kernel)
+    script("tests/vm/bin/guest", args.kernel)
     return names, drivers, facts(args, release)
 
 

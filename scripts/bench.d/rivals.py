@@ -176,7 +176,7 @@ def rivals(kernel):
 
     Engines are named only to a module that knows them.
     """
-    module = Path(script("module", kernel)).read_bytes()
+    module = Path(script("scripts/module", kernel)).read_bytes()
     ours = ([Rival(f"vballoon {engine}", f"insmod /vballoon.ko engine={engine}")
              for engine in ("pfn", "range")] if b"parm=engine:" in module
             else [Rival("vballoon", "insmod /vballoon.ko")])

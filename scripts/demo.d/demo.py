@@ -295,9 +295,9 @@ def story(screen, guests, size):
 
 # ---- before and after -------------------------------------------------------
 
-def script(name, *args):
-    """Run one of scripts/; returns its last line."""
-    child = subprocess.Popen([os.path.join(TOP, "scripts", name), *args],
+def script(path, *args):
+    """Run one of the project's scripts; returns its last line."""
+    child = subprocess.Popen([os.path.join(TOP, path), *args],
                              stdout=subprocess.PIPE, text=True)
     try:
         output = child.communicate()[0]
@@ -359,9 +359,9 @@ def main(kernel, mem, out):
     logs = os.path.join(os.environ.get("VBALLOON_CACHE") or
                         os.path.join(TOP, ".cache"), "demo")
     try:
-        with open(script("kernel", kernel) + "/release") as file:
+        with open(script("scripts/kernel", kernel) + "/release") as file:
             release = file.read().strip()
-        script("guest", kernel)
+        script("tests/vm/bin/guest", kernel)
         with contextlib.ExitStack() as stack:
             guests = []
             for name in "AB":

@@ -33,8 +33,8 @@ class BadName(Exception):
 
 
 def script(*command):
-    """Run one of scripts/; the last line of its output."""
-    run = subprocess.run([TOP / "scripts" / command[0], *command[1:]],
+    """Run one of the project's scripts; the last line of its output."""
+    run = subprocess.run([TOP / command[0], *command[1:]],
                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                          text=True, check=False)
     if run.returncode == 2:
@@ -42,14 +42,14 @@ def script(*command):
     if run.returncode == 3:
         raise Unavailable(f"kernel {command[1]} is not available here")
     if run.returncode:
-        raise RuntimeError(f"scripts/{' '.join(command)} failed")
+        raise RuntimeError(f"{' '.join(command)} failed")
     return run.stdout.splitlines()[-1]
 
 
 @functools.cache
 def boot_files(kernel):
     """(vmlinuz, initramfs) of a kernel, made if they are missing."""
-    return script("kernel", kernel) + "/vmlinuz", script("guest", kernel)
+    return script("scripts/kernel", kernel) + "/vmlinuz", script("tests/vm/bin/guest", kernel)
 
 
 @functools.cache

@@ -25,7 +25,7 @@ def results(output):
 def run_selftests(ctx, g, skips=0):
     """Run them all; each must pass, but for so many programs that may skip."""
     if g.run("test -x /kselftest/run_kselftest.sh")[0]:
-        ctx.skip("the guest has no kselftests; scripts/selftests builds them")
+        ctx.skip("the guest has no kselftests; tests/vm/bin/selftests builds them")
     summary = g.sh("/kselftest/run_kselftest.sh -s", timeout=240)
     details = g.read("/kselftest/output.log")
     ctx.log("\n".join((summary, details)))

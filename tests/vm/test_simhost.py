@@ -29,7 +29,7 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 
 @functools.cache
 def qemu():
-    return subprocess.run([TOP / "scripts/qemu"], stdout=subprocess.PIPE,
+    return subprocess.run([TOP / "tests/vm/bin/qemu"], stdout=subprocess.PIPE,
                           text=True, check=True).stdout.strip()
 
 
@@ -73,7 +73,7 @@ def test_sim_answer_in_between(ctx):
     may slip past it. (It is the same code on 6.1.)
     """
     with simulated(ctx, smp=2, features={STATS_VQ, MUST_TELL_HOST}) as (sim, g):
-        g.push(script("module", "--slow", ctx.kernel), "/tmp/slow.ko")
+        g.push(script("scripts/module", "--slow", ctx.kernel), "/tmp/slow.ko")
         g.sh("set -e; echo 1 >/sys/devices/virtual/workqueue/cpumask; "
              "for i in $(grep virtio /proc/interrupts | cut -d: -f1); do "
              "echo 2 >/proc/irq/$i/smp_affinity; done; test -n \"$i\"")

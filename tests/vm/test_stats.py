@@ -109,7 +109,7 @@ def test_stats_short(ctx):
 
 def test_stats_all(ctx):
     """All sixteen tags, after a day that left its mark on each counter."""
-    with boot(ctx, 384, qemu=script("qemu")) as g:
+    with boot(ctx, 384, qemu=script("tests/vm/bin/qemu")) as g:
         g.insmod()
         g.stats(1)
         compare(g, TAGS_10_0)
