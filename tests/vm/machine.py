@@ -53,6 +53,12 @@ def boot_files(kernel):
 
 
 @functools.cache
+def newer_qemu():
+    """A QEMU that can do what the machine's own may be too old for."""
+    return script("tests/vm/bin/qemu")
+
+
+@functools.cache
 def accelerator():
     """KVM where it works. /dev/kvm alone proves nothing: see if the CPU can."""
     forced = os.environ.get("VBALLOON_ACCEL")

@@ -10,7 +10,8 @@ from gauge import (PAGE, balloon, boot, close, counters, free, memhog, move, noi
                    wait_free, wait_state)
 from guest import MIB
 from hinthost import DONE, HINT as HINT_QUEUE, REPORT, STOP, HintHost
-from test_simhost import BOUND, qemu, says
+from machine import newer_qemu
+from simguest import BOUND, says
 
 HINT = {"free-page-hint": "on", "iothread": "io0"}
 # Guests that migrated under several TCG threads have crashed.
@@ -26,7 +27,7 @@ HELD = 300 * MIB        # what a test wants to see hinted, at the least
 def pair(ctx, mem, **options):
     """A guest, and where it can migrate to: open it when it is time."""
     # Older QEMUs lose pages that a guest dirties under TCG while it is moved.
-    options = {**HOST, "qemu": qemu(), "props": HINT, **options}
+    options = {**HOST, "qemu": newer_qemu(), "props": HINT, **options}
     with boot(ctx, mem, **options) as g:
         uri = f"unix:{ctx.log_dir}/migrate"
         yield g, boot(ctx, mem, incoming=uri, **options)
@@ -244,7 +245,7 @@ def simulated(ctx, **device):
     with HintHost(**device) as sim:
         sim.scale = ctx.timeout_scale
         with ctx.guest(mem=1024 if ctx.debug else 512, backend="memfd", balloon=None,
-                       qemu=qemu(), extra=sim.args(bus="rp0")) as g:
+                       qemu=newer_qemu(), extra=sim.args(bus="rp0")) as g:
             g.insmod()
             g.free_before = free(g)
             yield sim, g

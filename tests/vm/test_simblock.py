@@ -7,11 +7,11 @@ from case import kernels, slow
 from gauge import (cached, free, go_offline, held, in_blocks, memory_blocks,
                    most_ballooned, offline, state, wait_state)
 from guest import MIB
+from simguest import (BOUND, IN_FLIGHT, SOME, all_back, bogus, deflate_unread, move,
+                      rmmod, simulated, starve)
 from simhost import (BLOCK, DEFLATE, DEFLATE_ON_OOM, INFLATE, MUST_TELL_HOST, PAGE,
                      PAGE_POISON, RANGES, REPORTING, STATS_VQ)
-from test_simhost import (BOUND, IN_FLIGHT, SOME, all_back, bogus, deflate_unread, move,
-                          rmmod, simulated, starve)
-from test_stats import SLACK, own
+from tags import SLACK, own
 
 WITH_RANGES = {STATS_VQ, REPORTING}
 TOLD = {STATS_VQ, MUST_TELL_HOST}

@@ -1,68 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Against a host that misbehaves, or is picky: see simhost.py.
-
-Whatever the test, the simulated host watches the driver; each line in its
-`faults` fails the test.
-"""
-import contextlib
-import functools
-import pathlib
+"""Against a host that misbehaves, or is picky: see simhost.py."""
 import random
-import subprocess
 import time
 
 from case import kernels, slow
-from gauge import OOM_KILLED, free, noise, said, wait_free, wait_state
+from gauge import OOM_KILLED, free, said, wait_free, wait_state
 from guest import MIB
 from machine import script
+from simguest import (BOUND, CLOSE, IN_FLIGHT, SOME, all_back, bogus, deflate_unread,
+                      fall_silent, move, rmmod, says, simulated, starve, unbind)
 from simhost import (DEFLATE, DEFLATE_ON_OOM, INFLATE, MUST_TELL_HOST, PAGE,
-                     STATS, STATS_VQ, TAGS, SimHost)
+                     STATS, STATS_VQ, TAGS)
 
-SOME = 100 * MIB // PAGE        # pages
-CLOSE = 8 * MIB                 # memory is back
-BOUND = 15                      # s; what a silent host may delay
 SLIPS = 10                      # there and back; the first got lost, where that was possible
-IN_FLIGHT = 128 * MIB           # on a queue of PFNs, before the host, at the most
-
-TOP = pathlib.Path(__file__).resolve().parents[2]
-
-
-@functools.cache
-def qemu():
-    return subprocess.run([TOP / "tests/vm/bin/qemu"], stdout=subprocess.PIPE,
-                          text=True, check=True).stdout.strip()
-
-
-@contextlib.contextmanager
-def simulated(ctx, driver="vballoon", mem=512, smp=1, append="", **device):
-    """(the host, its guest with the driver loaded)"""
-    with SimHost(**device) as sim:
-        sim.scale = ctx.timeout_scale
-        with ctx.guest(mem=mem * (2 if ctx.debug else 1), smp=smp, backend="memfd",
-                       balloon=None, qemu=qemu(), append=append,
-                       extra=sim.args(bus="rp0")) as g:
-            g.free_before = free(g)
-            if driver == "vballoon":
-                g.insmod()
-            else:
-                g.sh(f"modprobe {driver}")
-            yield sim, g
-        assert not sim.faults, "\n".join(sim.faults)
-
-
-def move(sim, pages, timeout=60):
-    sim.set_target(pages)
-    sim.wait(lambda: sim.moved(pages), timeout)
-
-
-def says(g, text, times=1):
-    """The driver says so (a moment after it changes its state)."""
-    g.wait(lambda: said(g, text) >= times, f"message: {text}", 5)
-
-
-def all_back(g):
-    """The driver is gone, or its balloon empty: the memory is the guest's."""
-    wait_free(g, g.free_before - max(CLOSE, noise(g)))
 
 
 @kernels("6.12", "7.x", "debug")
@@ -194,18 +144,6 @@ def test_sim_late(ctx):
         all_back(g)
 
 
-def deflate_unread(sim, g):
-    """Everything is to leave the balloon, and the host reads nothing of it: nothing is
-    free that was not before. Returns what was."""
-    sim.hold(DEFLATE)
-    low = free(g)
-    sim.set_target(0)
-    sim.wait(lambda: sim.rings[DEFLATE].pending)
-    time.sleep(1)
-    assert free(g) < low + 2 * MIB, f"{free(g) - low} bytes too early"
-    return low
-
-
 def test_sim_must_tell_host(ctx):
     """Under MUST_TELL_HOST a page is the guest's when the host says so."""
     with simulated(ctx, features={STATS_VQ, MUST_TELL_HOST}) as (sim, g):
@@ -233,31 +171,6 @@ def test_sim_courtesy(ctx):
         sim.wait_actual(0)
         assert sim.pfns[DEFLATE] == SOME, sim.pfns
         move(sim, SOME)
-
-
-def rmmod(g):
-    g.rmmod(timeout=BOUND)
-    all_back(g)
-    g.insmod()
-
-
-def unbind(g):
-    device = pathlib.Path(g.sysfs()).name
-    driver = "/sys/bus/virtio/drivers/vballoon"
-    g.sh(f"echo {device} > {driver}/unbind", BOUND)
-    all_back(g)
-    g.sh(f"echo {device} > {driver}/bind")
-
-
-def fall_silent(sim, deaf=False):
-    """In the middle of an inflation; deaf, of a deflation."""
-    sim.release(INFLATE, DEFLATE)
-    move(sim, SOME)
-    sim.hold(INFLATE, DEFLATE, deaf=deaf)
-    targets = [2 * SOME, SOME // 2]
-    for pages in reversed(targets) if deaf else targets:
-        sim.set_target(pages)
-        time.sleep(0.5)
 
 
 def silent(ctx, **device):
@@ -315,13 +228,6 @@ def test_sim_silent_state(ctx):
         assert said(g, "has not answered") == 1
 
 
-def starve(g, size):
-    """Use memory, in bounded time; OOM kills."""
-    before = g.vmstat()["oom_kill"]
-    g.sh(f"memhog touch {size >> 20}M", BOUND, check=False)
-    return g.vmstat()["oom_kill"] - before
-
-
 @slow
 def test_sim_silent_oom(ctx):
     """Deflation on OOM asks no silent host."""
@@ -347,28 +253,6 @@ def test_sim_silent_oom_must_tell(ctx):
         assert starve(g, free(g) + 100 * MIB) == 1
         g.rmmod(timeout=BOUND)
         all_back(g)
-
-
-def bogus(ctx, queue, **device):
-    with simulated(ctx, **device) as (sim, g):
-        for kind in ("id", "free", "twice", "ahead", "len"):
-            sim.release(INFLATE, DEFLATE)
-            move(sim, SOME)
-            broken = said(g, "broke its protocol")
-            sim.violate(kind, queue)
-            sim.set_target(SOME // 2 if queue == DEFLATE else SOME * 3 // 2)
-            sim.wait(lambda: not sim.rings[queue].bogus)
-            if kind == "len":   # is none of our business
-                sim.wait_actual(sim.target())
-            else:
-                wait_state(g, "broken")
-                says(g, "broke its protocol", broken + 1)
-                sim.set_target(0)       # nobody listens
-            g.rmmod(timeout=BOUND)
-            all_back(g)
-            assert said(g, "broke its protocol") == broken + (kind != "len")
-            sim.faults.clear()  # who was told nonsense may talk nonsense
-            g.insmod()
 
 
 def test_sim_bogus_inflate(ctx):

@@ -4,43 +4,10 @@
 from case import kernels
 from gauge import OOM_KILLED, boot, end, memhog, move
 from guest import MIB
-from machine import script
+from machine import newer_qemu
+from tags import SLACK, TAGS_10_0, TAGS_7_2, own
 
-KIB = 1024
-# Between the guest's own look and the driver's an agent answers and a kernel
-# thread runs: a few pages come and go.
-SLACK = MIB
 LATE = 5        # polls; where the guest does not answer QEMU stops asking at all
-
-TAGS_7_2 = {"swap-in", "swap-out", "major-faults", "minor-faults", "free-memory",
-            "total-memory", "available-memory", "disk-caches", "htlb-pgalloc",
-            "htlb-pgfail"}
-TAGS_10_0 = TAGS_7_2 | {"oom-kills", "alloc-stalls", "async-scans", "direct-scans",
-                        "async-reclaims", "direct-reclaims"}
-
-
-def own(g):
-    """The same numbers from the guest's /proc, under the tags' names."""
-    info, vm = g.meminfo(), g.vmstat()
-    page = 4 * KIB
-    return {
-        "swap-in": vm["pswpin"] * page,
-        "swap-out": vm["pswpout"] * page,
-        "major-faults": vm["pgmajfault"],
-        "minor-faults": vm["pgfault"],
-        "free-memory": info["MemFree"],
-        "total-memory": info["MemTotal"],
-        "available-memory": info["MemAvailable"],
-        "disk-caches": info["Cached"] + info["Buffers"] + info["SwapCached"],
-        "htlb-pgalloc": vm["htlb_buddy_alloc_success"],
-        "htlb-pgfail": vm["htlb_buddy_alloc_fail"],
-        "oom-kills": vm["oom_kill"],
-        "alloc-stalls": sum(n for name, n in vm.items() if name.startswith("allocstall_")),
-        "async-scans": vm["pgscan_kswapd"] * page,
-        "direct-scans": vm["pgscan_direct"] * page,
-        "async-reclaims": vm["pgsteal_kswapd"] * page,
-        "direct-reclaims": vm["pgsteal_direct"] * page,
-    }
 
 
 def compare(g, tags):
@@ -109,7 +76,7 @@ def test_stats_short(ctx):
 
 def test_stats_all(ctx):
     """All sixteen tags, after a day that left its mark on each counter."""
-    with boot(ctx, 384, qemu=script("tests/vm/bin/qemu")) as g:
+    with boot(ctx, 384, qemu=newer_qemu()) as g:
         g.insmod()
         g.stats(1)
         compare(g, TAGS_10_0)
