@@ -12,6 +12,7 @@ BLOCK_ORDER = 9         # log2 of its pages
 # memory that it never backed, so warm the guest up first.
 GIVEN_BACK = 0.97
 DEBUG_NEEDS = 256       # MiB that a debug kernel uses beyond another's
+REPORTING = {"free-page-reporting": "on"}       # properties of a device
 # A job that the OOM killer ends in the middle of a page fault may say so.
 OOM_KILLED = r"memhog: page allocation failure"
 
@@ -160,7 +161,24 @@ def free_blocks(g):
     return whole, cached(g) // BLOCK
 
 
+def intact(g, job):
+    """All that memhog check holds is as it was."""
+    before = g.read("/tmp/memhog").count("ok")
+    g.kill(job, "USR1")
+    g.wait(lambda: g.read("/tmp/memhog").count("ok") > before, "memhog to find all ok")
+    assert "bad" not in g.read("/tmp/memhog")
+
+
+def load(g, driver="vballoon"):
+    """Load our driver, or the one that the kernel comes with."""
+    if driver == "vballoon":
+        g.insmod()
+    else:
+        g.modprobe_intree()
+
+
 def state(g):
+    """The driver's state, a word."""
     return balloon(g, "state")
 
 
@@ -181,6 +199,11 @@ def wait_free(g, at_least, timeout=15):
     except Exception as error:
         error.add_note(f"{(at_least - now) >> 10} KiB are missing")
         raise
+
+
+def all_back(g, slack=0):
+    """The memory that was free at g.free_before is free again."""
+    wait_free(g, g.free_before - max(slack, noise(g)))
 
 
 def said(g, text):

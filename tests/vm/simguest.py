@@ -8,7 +8,8 @@ import contextlib
 import pathlib
 import time
 
-from gauge import free, noise, said, wait_free, wait_state
+import gauge
+from gauge import free, said, wait_state
 from guest import MIB
 from machine import newer_qemu
 from simhost import DEFLATE, INFLATE, PAGE, SimHost
@@ -49,7 +50,7 @@ def says(g, text, times=1):
 
 def all_back(g):
     """The driver is gone, or its balloon empty: the memory is the guest's."""
-    wait_free(g, g.free_before - max(CLOSE, noise(g)))
+    gauge.all_back(g, CLOSE)
 
 
 def rmmod(g):

@@ -7,13 +7,12 @@ import time
 
 from books import Books
 from case import kernels, slow
-from gauge import (BLOCK, BLOCK_ORDER, PAGE, backed, balloon, boot, close, counters, end, free,
-                   free_blocks, go_offline, held, in_blocks, marked, memhog,
-                   memory_blocks, most_ballooned, move, noise, offline, said, state,
+from gauge import (BLOCK, BLOCK_ORDER, PAGE, REPORTING, backed, balloon, boot, close,
+                   counters, end, free, free_blocks, go_offline, held, in_blocks, marked,
+                   memhog, memory_blocks, most_ballooned, move, noise, offline, said, state,
                    wait_free, wait_state, warm)
 from guest import MIB, NOTIFY
 
-REPORTING = {"free-page-reporting": "on"}
 INFLATE, DEFLATE, RANGES = 0, 1, 3      # queues
 RETURNED = 0.98         # of what was asked for, the host has back
 WATCHED = 6             # s

@@ -5,22 +5,14 @@ import random
 import time
 
 from case import debug_only, kernels, not_debug, slow, timeout
-from gauge import (BLOCK_ORDER, PAGE, boot, cached, close, counters, end, free, held,
-                   memhog, move, noise, short_lists, warm)
+from gauge import (BLOCK_ORDER, PAGE, REPORTING, boot, cached, close, counters, end, free,
+                   held, intact, load, memhog, move, noise, short_lists, warm)
 from guest import MIB
 
-REPORTING = {"free-page-reporting": "on"}
 POISON, REPORT = 4, 5       # feature bits
 LEFT = 64 * MIB         # ours may leave that more than the in-tree driver: memory lies
                         # scattered as chance will have it
 CHECKED = 64            # MiB
-
-
-def load(g, driver="vballoon"):
-    if driver == "vballoon":
-        g.insmod()
-    else:
-        g.modprobe_intree()
 
 
 def reported(g):
@@ -59,14 +51,6 @@ def feature(g, bit):
     return g.read(g.sysfs() + "/features")[bit] == "1"
 
 
-def intact(g):
-    """memhog check has all its memory as it was."""
-    before = g.read("/tmp/memhog").count("ok")
-    g.kill(g.job, "USR1")
-    g.wait(lambda: g.read("/tmp/memhog").count("ok") > before, "memhog to find all ok")
-    assert "bad" not in g.read("/tmp/memhog")
-
-
 def rounds(ctx, driver):
     """Use memory and free it, again and again; what the host holds after each."""
     with boot(ctx, 768, props=REPORTING) as g:
@@ -80,7 +64,7 @@ def rounds(ctx, driver):
             rss.append(wait_reported(g))
             ctx.log(f"{rss[-1] // MIB} MiB held, {free(g) // MIB} free, {cached(g) // MIB} "
                     f"cached, {reportable(g) // MIB} in blocks")
-            intact(g)
+            intact(g, g.job)
         assert g.actual() == g.mem
         if driver == "vballoon":
             assert reported(g) > 3 * 300 * MIB, reported(g)
@@ -89,7 +73,7 @@ def rounds(ctx, driver):
             rest = g.ram_rss()
             time.sleep(6)
             assert g.ram_rss() >= rest - MIB, (rest, g.ram_rss())
-            intact(g)
+            intact(g, g.job)
         ctx.log(f"{driver}: {[n // MIB for n in rss]} MiB held")
         return max(rss)
 
@@ -124,7 +108,7 @@ def poisoned(ctx, append, poison, report, effect, **props):
         warm(g)
         move(g, g.mem)
         warm(g)
-        intact(g)
+        intact(g, g.job)
         g.rmmod()
         warm(g)
 
@@ -182,7 +166,7 @@ def test_report_inflate(ctx):
             end(g, churn)
             assert held(g) == g.mem - size
             assert g.meminfo()["MemTotal"] == total - held(g)
-            intact(g)
+            intact(g, g.job)
         assert reported(g) > 0
         end(g, g.job)
         g.rmmod()
@@ -204,5 +188,5 @@ def test_report_suspend(ctx):
             g.wakeup()
             warm(g)
             wait_reported(g)
-            intact(g)
+            intact(g, g.job)
         g.rmmod()
