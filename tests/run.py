@@ -26,11 +26,11 @@ sys.path.insert(0, str(HERE / "vm"))
 sys.dont_write_bytecode = True
 
 import case                                             # noqa: E402
+import kernels                                          # noqa: E402
 import loglint                                          # noqa: E402
 from guest import QemuFault                             # noqa: E402
 from machine import BadName, Unavailable, boot_files    # noqa: E402
 
-KERNELS = "6.1,6.12,7.x"
 TAIL = 25               # lines of a failed test's log that are shown
 GIB_EACH = 4            # of available memory, for each guest beside another
 PASS, FAIL, SKIP, AGAIN = "ok", "FAIL", "skip", "again"
@@ -60,10 +60,10 @@ def discover():
     return tests
 
 
-def pick(tests, wanted, kernels):
+def pick(tests, wanted, on):
     """The (name, kernel) pairs that are asked for; all of them for an empty list."""
     if not wanted:
-        return [(name, kernel) for kernel in kernels for name in tests]
+        return [(name, kernel) for kernel in on for name in tests]
     picked = []
     for word in wanted:
         prefix, colon, name = word.rpartition(":")
@@ -74,7 +74,7 @@ def pick(tests, wanted, kernels):
                 [t for t in tests if name in t]
             raise Usage(f"no test '{name}'" + (f": {', '.join(near)}?" if near else
                                                "; --list shows them"))
-        picked += [(n, k) for k in ([prefix] if colon else kernels) for n in names]
+        picked += [(n, k) for k in ([prefix] if colon else on) for n in names]
     return list(dict.fromkeys(picked))
 
 
@@ -265,8 +265,8 @@ def arguments():
     parser.add_argument("names", nargs="*", metavar="[KERNEL:]TEST",
                         help="tests, files (harness for test_harness.py) or patterns; "
                              "default: all")
-    parser.add_argument("-k", "--kernels", default=os.environ.get("VBALLOON_KERNELS", KERNELS),
-                        help="comma-separated; default: %(default)s")
+    parser.add_argument("-k", "--kernels", help="comma-separated; default: %(default)s",
+                        default=os.environ.get("VBALLOON_KERNELS", ",".join(kernels.default())))
     parser.add_argument("-j", dest="parallel", type=int, metavar="N",
                         help="so many tests at a time; default: by CPUs and memory")
     parser.add_argument("--fast", action="store_true", help="leave the slow tests out")

@@ -20,6 +20,7 @@ import traceback
 from pathlib import Path
 
 import bars
+import kernels
 from machine import TOP, BadName, Unavailable, accelerator, script
 from measures import DISCARD, GIB, MEASURES, Setup, host_memory
 from results import Results, document, insert
@@ -53,8 +54,10 @@ def arguments():
         epilog=f"measures:\n{listed}\n\nKDIR=BUILD-TREE KERNEL=VMLINUZ scripts/bench "
                "measures another kernel.")
     parser.add_argument("--kernel", metavar="NAME",
-                        default="custom" if {"KDIR", "KERNEL"} & os.environ.keys() else "6.1",
-                        help="what the guests run: 6.1 (default), 6.12, 7.x, custom")
+                        default="custom" if {"KDIR", "KERNEL"} & os.environ.keys()
+                        else kernels.single(),
+                        help=f"what the guests run: {', '.join(kernels.names())} "
+                             f"(default {kernels.single()})")
     parser.add_argument("--mem", type=whole(1024), metavar="MIB",
                         help="size of the guests whose speed is measured (default 4096)")
     parser.add_argument("--rounds", type=whole(1), metavar="N",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The drivers that scripts/bench compares, each in a guest of the same kind.
 
-    with Rival("in-tree").guest(mem=2048, kernel="6.1") as g:
+    with Rival("in-tree").guest(mem=2048) as g:
         seconds = g.resize(512 << 20)
 
 The clock is the host's: QEMU's trace says when it took the command, when the

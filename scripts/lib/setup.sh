@@ -221,8 +221,29 @@ unpack()
 	done
 }
 
-# kernel_source: prints the folder of Debian's source of Linux 6.12: what the
-# debug kernel, the kselftests and checkpatch come from. Nothing writes there.
+# kernel_list COLUMN [WORD]...: that column of tests/kernels, a line for each
+# kernel that has a WORD as its name, or in "runs" or "from"; without, for all.
+kernel_list()
+{
+	kernel_column=$1
+	shift
+	awk -v column="$kernel_column" -v words=" $* " '
+		/^#/ || NF == 0 { next }
+		!("name" in at) { for (i = 1; i <= NF; i++) at[$i] = i; next }
+		words == "  " || index(words, " " $at["name"] " ") ||
+		index(words, " " $at["runs"] " ") ||
+		index(words, " " $at["from"] " ") { print $at[column] }
+	' "$top/tests/kernels"
+}
+
+# commas: the lines of stdin as one, for a person.
+commas()
+{
+	paste -sd, | sed 's/,/, /g'
+}
+
+# kernel_source: prints the folder of Debian's source of a kernel: what the debug
+# kernel, the kselftests and checkpatch come from. Nothing writes there.
 kernel_source()
 {
 	(
@@ -234,10 +255,11 @@ kernel_source()
 
 unpack_source()
 {
-	for suite in bookworm bookworm-backports trixie; do
-		foreign_apt "$suite" cache show linux-source-6.12 >/dev/null 2>&1 || continue
-		deb=$(foreign_download "$suite" linux-source-6.12)
-		say "Unpacking the source of Linux 6.12"
+	package=linux-source-$(kernel_list series source)
+	for suite in $(kernel_list suites source | tr , ' '); do
+		foreign_apt "$suite" cache show "$package" >/dev/null 2>&1 || continue
+		deb=$(foreign_download "$suite" "$package")
+		say "Unpacking $package"
 		rm -rf "$cache/source.part"
 		mkdir -p "$cache/source.part"
 		dpkg --fsys-tarfile "$deb" |
@@ -246,5 +268,5 @@ unpack_source()
 		mv "$cache/source.part" "$cache/source"
 		return
 	done
-	die "Debian's linux-source-6.12 is not available"
+	die "Debian's $package is not available"
 }

@@ -24,6 +24,7 @@ import subprocess
 import tempfile
 import time
 
+import kernels
 import loglint
 from channel import Agent, Closed, Qmp
 from machine import MIB, accelerator, backed, bus_of, mapped, qemu_command
@@ -70,12 +71,12 @@ class Guest:
     that lives as long as the guest does.
     """
 
-    def __init__(self, kernel="6.1", mem=1024, smp=1,
+    def __init__(self, kernel=None, mem=1024, smp=1,
                  balloon="virtio-balloon-pci", props=None, machine="q35",
                  append="", accel=None, icount=False, backend="anon",
                  log_dir=None, name="g0", qemu=None, extra=(), trace=(),
                  scale=1.0, incoming=None):
-        self.kernel, self.mem, self.smp = kernel, mem * MIB, smp
+        self.kernel, self.mem, self.smp = kernel or kernels.single(), mem * MIB, smp
         self.balloon, self.props = balloon, dict(props or {})
         self.machine, self.append, self.backend = machine, append, backend
         self.accel = "tcg,thread=single" if icount else accel or accelerator()

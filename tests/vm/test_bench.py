@@ -110,7 +110,7 @@ def test_bench_survives(ctx):
     drivers = [rivals.Rival(name, "true") for name in ("right", "wrong")]
     order = [rival.name for _, _, rival in program.planned(["speed"], 2, drivers)]
     assert order == ["right", "wrong", "wrong", "right"], order
-    setup, made = Setup("6.1", 1024, 3, True, ctx.log_dir), results.Results(order[:2])
+    setup, made = Setup(ctx.kernel, 1024, 3, True, ctx.log_dir), results.Results(order[:2])
     setup.logs.mkdir()
     known, MEASURES["speed"] = MEASURES["speed"], Measure("speed", measure)
     try:
