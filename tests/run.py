@@ -78,13 +78,10 @@ def pick(tests, wanted, on):
     return list(dict.fromkeys(picked))
 
 
-def left_out(test, kernel, fast):
-    """Is the test not meant for this run? (No skip: it is not mentioned.)"""
-    only = getattr(test.function, "kernels", None)
-    debug = getattr(test.function, "debug", None)
-    return (only and kernel not in only and not (kernel == "debug" and debug)) or \
-        (debug is not None and debug != (kernel == "debug")) or \
-        (fast and getattr(test.function, "slow", False))
+def meant(test, kernel, fast):
+    """Is the test meant for this run? (Else it is no skip: it is not mentioned.)"""
+    return case.meant_for(test.function, kernel) and \
+        not (fast and getattr(test.function, "slow", False))
 
 
 def job_for(test, kernel, logs):
@@ -281,15 +278,19 @@ def main():
     args = arguments()
     tests = discover()
     wanted = pick(tests, args.names, args.kernels.split(","))
-    pairs = [(n, k) for n, k in wanted if not left_out(tests[n], k, args.fast)]
+
+    def to_run():
+        found = [(n, k) for n, k in wanted if meant(tests[n], k, args.fast)]
+        if args.names and not found and not args.list:
+            raise Usage("none of the named tests is meant for "
+                        + ", ".join(dict.fromkeys(k for _, k in wanted)))
+        return found
+    pairs = to_run()
     if args.list:
         for name, kernel in pairs:
             doc = (tests[name].function.__doc__ or "").strip().splitlines()
             print(f"{kernel}:{name}" + (f"  {doc[0]}" if doc else ""))
         return 0
-    if args.names and not pairs:
-        raise Usage("none of the named tests is meant for "
-                    + ", ".join(dict.fromkeys(k for _, k in wanted)))
 
     logs = pathlib.Path(args.logs or tempfile.mkdtemp(prefix="vballoon-tests-")).absolute()
     if args.logs:       # several runs may share a folder
@@ -298,7 +299,8 @@ def main():
     print(f"logs: {logs}", flush=True)
     report = Report()
     usable = {k for k in dict.fromkeys(k for _, k in pairs) if ready(k, pairs, report)}
-    jobs = [job_for(tests[n], k, logs) for n, k in pairs if k in usable]
+    # (what a kernel can do is known by now)
+    jobs = [job_for(tests[n], k, logs) for n, k in to_run() if k in usable]
     run_all(jobs, args.parallel or default_parallel(), report)
     report.finish(args.counts)
     return 1 if report.counts[FAIL] else 0

@@ -1,16 +1,34 @@
 # SPDX-License-Identifier: GPL-2.0
 """What a test is given, and what it can say about itself.
 
-    @kernels("6.1")
+    @oldest_and_newest
     @timeout(60)
     def test_size_exact(ctx):
         with ctx.guest(mem=512) as g:
             ...
+
+A test runs on each kernel of the run (tests/kernels). Its decorators give the reason
+why it does not run on some, or at times; none of them names a kernel.
+
+    @one_kernel         the kernel makes no difference: the test is of QEMU, of the host's
+                        side, of the scripts, the harness or the policy, or it counts
+                        instructions
+    @oldest_and_newest  what is tested is the same on the kernels between: their
+                        interfaces are those of the one or of the other
+    @needs("cma")       only where the kernel can do that: kernels.FEATURES
+    @debug_only         the debug kernel has what is needed, or finds what is looked for
+    @not_debug          the debug kernel is too slow for it
+    @debug_too          on the debug kernel as well, where one of the first two would
+                        leave it out
+    @slow               takes more than some seconds: --fast leaves it out
+    @long               takes many minutes: only --long runs it, or its own name
+    @timeout(60)        seconds it may take, instead of three minutes
 """
 
 import pathlib
 import time
 
+import kernels
 from guest import Guest
 
 DEFAULT_TIMEOUT = 180   # seconds a test
@@ -28,9 +46,20 @@ def _mark(name, value):
     return decorate
 
 
-def kernels(*names):
-    """Run the test on these kernels only."""
-    return _mark("kernels", names)
+one_kernel = _mark("kernels", lambda: [kernels.single()])
+oldest_and_newest = _mark("kernels", kernels.ends)
+debug_only = _mark("debug", "only")
+not_debug = _mark("debug", "not")
+debug_too = _mark("debug", "too")
+slow = _mark("slow", True)
+long = _mark("long", True)
+
+
+def needs(*features):
+    """Run the test where the kernel has all of these features."""
+    for feature in features:
+        kernels.FEATURES[feature]       # there is such a thing
+    return _mark("needs", features)
 
 
 def timeout(seconds):
@@ -38,9 +67,16 @@ def timeout(seconds):
     return _mark("timeout", seconds)
 
 
-slow = _mark("slow", True)              # left out by --fast
-debug_only = _mark("debug", True)
-not_debug = _mark("debug", False)
+def meant_for(function, kernel):
+    """Do the decorators of a test let it run on that kernel? (What the kernel can do is
+    known when it has been fetched; until then it can do all.)"""
+    only, debug = getattr(function, "kernels", None), getattr(function, "debug", None)
+    if kernel == "debug":
+        there = debug in ("only", "too") or (debug is None and not only)
+    else:
+        there = debug != "only" and (not only or kernel in only())
+    return there and all(kernels.has(kernel, feature) is not False
+                         for feature in getattr(function, "needs", ()))
 
 
 class Context:

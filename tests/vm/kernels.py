@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The table of kernels, tests/kernels, which see."""
+"""The table of kernels, tests/kernels, which see; and what each of them can do."""
 
 import functools
+import os
 import pathlib
 
-TABLE = pathlib.Path(__file__).resolve().parents[1] / "kernels"
+TESTS = pathlib.Path(__file__).resolve().parents[1]
+TABLE = TESTS / "kernels"
+
+# what tests may need, and the option of a kernel's configuration that brings it
+FEATURES = {"cma": "CONFIG_DMA_CMA",    # with a size on the command line
+            "page poisoning": "CONFIG_PAGE_POISONING"}
 
 
 @functools.cache
@@ -28,3 +34,26 @@ def default():
 def single():
     """The kernel of whatever runs one kernel only."""
     return names("fast")[0]
+
+
+def ends():
+    """The oldest and the newest kernel of the default run."""
+    return [default()[0], default()[-1]]
+
+
+def config(kernel):
+    """The text of a kernel's configuration; None while it is not known."""
+    cache = pathlib.Path(os.environ.get("VBALLOON_CACHE") or TESTS.parent / ".cache")
+    places = [cache / "kernels" / kernel / "config"]
+    origin = table()[kernel]["from"] if kernel in table() else None
+    if origin == "source":          # what it will be built from
+        places.append(TESTS / "vm/debug.config")
+    elif origin == "given":         # what is in the cache may be of another one
+        places = [pathlib.Path(os.environ.get("KDIR", "")) / ".config"]
+    return next((path.read_text(encoding="utf-8") for path in places if path.exists()), None)
+
+
+def has(kernel, feature):
+    """Has the kernel that feature? None while it is not known."""
+    text = config(kernel)
+    return None if text is None else f"{FEATURES[feature]}=y" in text.splitlines()

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import xml.dom.minidom
 
-from case import kernels, timeout
+from case import one_kernel, timeout
 from machine import TOP
 
 sys.path[:0] = str(TOP / "scripts/bench.d"), str(TOP / "scripts/lib")
@@ -41,7 +41,7 @@ def made_up():
     return made
 
 
-@kernels("6.1")
+@one_kernel
 @timeout(60)
 def test_bench_tables(ctx):
     """medians and ratios are right; table, page and picture show them"""
@@ -73,7 +73,7 @@ def test_bench_tables(ctx):
                for text in picture.getElementsByTagName("text"))
 
 
-@kernels("6.1")
+@one_kernel
 @timeout(60)
 def test_bench_clock(ctx):
     """the host may be told behind the guest's word; other queues do not count"""
@@ -97,7 +97,7 @@ def test_bench_clock(ctx):
             raise AssertionError("time was read from a trace without it")
 
 
-@kernels("6.1")
+@one_kernel
 @timeout(60)
 def test_bench_survives(ctx):
     """one failed run is a note, and what was measured before ^C is kept"""
@@ -126,7 +126,7 @@ def test_bench_survives(ctx):
     assert "ValueError" in kept["notes"]["speed"]["wrong"], kept
 
 
-@kernels("6.1")
+@one_kernel
 @timeout(60)
 def test_bench_usage(ctx):
     """what cannot be measured is refused before a guest boots"""
@@ -139,7 +139,7 @@ def test_bench_usage(ctx):
         assert code == 2 and word in said and "Traceback" not in said, (args, code, said)
 
 
-@kernels("6.1")
+@one_kernel
 @timeout(180)
 def test_bench_runs(ctx):
     """one quick measure: its counts are what the in-tree driver is known to do"""

@@ -6,7 +6,7 @@ import pathlib
 import time
 
 from books import Books
-from case import kernels, slow
+from case import needs, oldest_and_newest, one_kernel, slow
 from gauge import (BLOCK, BLOCK_ORDER, PAGE, REPORTING, backed, balloon, boot, close,
                    counters, end, free, free_blocks, go_offline, held, in_blocks, marked,
                    memhog, memory_blocks, most_ballooned, move, noise, offline, said, state,
@@ -93,7 +93,7 @@ def test_block_engine(ctx):
             assert said(g, f"engine={bad}: give auto, pfn or range") >= 1
 
 
-@kernels("6.1", "7.x")
+@oldest_and_newest
 def test_block_engine_none(ctx):
     """A host that takes no ranges gets PFNs, and a wish for ranges a word."""
     inside = 200 * MIB
@@ -147,7 +147,7 @@ def huge_pages(ctx, size):
             HUGE_PAGES.write_text(before, encoding="ascii")
 
 
-@kernels("6.1")
+@one_kernel
 def test_block_hugetlb(ctx):
     """Of a guest on huge pages, the host gets none back from single pages."""
     mem, inside = 320, 160 * MIB
@@ -166,7 +166,7 @@ def test_block_hugetlb(ctx):
     assert theirs < 0.5, theirs
 
 
-@kernels("6.1", "7.x")
+@oldest_and_newest
 def test_block_memfd(ctx):
     with boot(ctx, 384, backend="memfd", props=REPORTING) as g:
         for engine in "range", "pfn":
@@ -196,7 +196,7 @@ def huge_pages_kept(ctx, engine, **device):
         return kept
 
 
-@kernels("6.1")
+@one_kernel
 def test_block_thp(ctx):
     """Ranges leave huge pages whole: the host's, and the guest's free ones."""
     ranges = huge_pages_kept(ctx, "range", props=REPORTING)
@@ -257,7 +257,7 @@ def goals(g, seconds=WATCHED):
 
 
 @slow
-@kernels("6.1", "7.x")
+@oldest_and_newest
 def test_block_exchange(ctx):
     """A guest that was fragmented once does not stay so."""
     with boot(ctx, 512) as g:
@@ -333,7 +333,7 @@ def left(ctx, g, size, node):
 
 
 @slow
-@kernels("6.1", "7.x")
+@oldest_and_newest
 def test_block_left(ctx):
     """A fragmented guest keeps a part of its free blocks, whichever way they go."""
     with boot(ctx, 1024, props=REPORTING) as g:
@@ -346,7 +346,7 @@ def test_block_left(ctx):
         end(g, job)
 
 
-@kernels("6.1", "7.x")
+@oldest_and_newest
 def test_block_left_node(ctx):
     """So does each node, though another has more."""
     # the last machine whose nodes need no memory backends of their own
@@ -363,7 +363,7 @@ def test_block_left_node(ctx):
 
 # ---- in need ----
 
-@kernels("6.1", "7.x")
+@oldest_and_newest
 def test_block_oom(ctx):
     """With DEFLATE_ON_OOM a job lives on what was in blocks, on either way."""
     inside, more = 150 * MIB, 80 * MIB
@@ -391,7 +391,7 @@ def kernel_memory(ctx, g, where):
 
 
 @slow
-@kernels("6.1", "7.x")
+@oldest_and_newest
 def test_block_movable_zone(ctx):
     """Blocks come from where the kernel's own memory comes from: some is left there,
     though the guest has more that only programs can use, or their files."""
@@ -412,7 +412,7 @@ def test_block_movable_zone(ctx):
         kernel_memory(ctx, g, "with a full cache")
 
 
-@kernels("7.x")     # no other kernel here has CMA
+@needs("cma")
 def test_block_cma(ctx):
     """The same, of memory that is set aside for devices and lent to programs."""
     # a kernel in the middle would leave no 400 MiB in one piece

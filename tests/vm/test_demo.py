@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 
-from case import kernels, slow, timeout
+from case import one_kernel, slow, timeout
 
 SCRIPTS = pathlib.Path(__file__).parents[2] / "scripts"
 
@@ -31,7 +31,7 @@ def sessions():
             continue
 
 
-@kernels("6.1")
+@one_kernel
 def test_demo_usage(ctx):
     """what makes no sense is refused at once, in a line that names it"""
     for name, args, word in (
@@ -48,7 +48,7 @@ def test_demo_usage(ctx):
 
 
 @slow
-@kernels("6.1")
+@one_kernel
 @timeout(400)
 def test_demo_runs(ctx):
     """memory moves there and back; interrupted, it leaves no guest behind"""

@@ -5,11 +5,11 @@ import concurrent.futures
 import time
 
 import loglint
-from case import kernels, timeout
+from case import one_kernel, timeout
 from guest import MIB, GuestError, LogError
 
 
-@kernels("6.1")
+@one_kernel
 @timeout(60)
 def test_harness_log(ctx):
     """a complaint of the kernel fails the test that caused it"""
@@ -25,7 +25,7 @@ def test_harness_log(ctx):
     assert guest.complaints(allow=["at this test"]) == []
 
 
-@kernels("6.1")
+@one_kernel
 @timeout(60)
 def test_harness_breakpoint(ctx):
     """QEMU's fault is told from a breakpoint in our own code, and from a panic"""
@@ -41,7 +41,7 @@ def test_harness_breakpoint(ctx):
     assert not loglint.stale_breakpoint(oops.replace("int3", "general protection fault"))
 
 
-@kernels("6.1")
+@one_kernel
 @timeout(60)
 def test_harness_crash(ctx):
     """a guest that panics ends the test at once, with the reason"""
@@ -75,7 +75,7 @@ def test_harness_intree(ctx):
         assert g.meminfo()["MemTotal"] == total
 
 
-@kernels("6.1")
+@one_kernel
 @timeout(120)
 def test_harness_exhausted(ctx):
     """the agent answers while there is no memory left, and many things at once"""
@@ -93,7 +93,7 @@ def test_harness_exhausted(ctx):
         g.kill(hogs)
 
 
-@kernels("6.1")
+@one_kernel
 @timeout(120)
 def test_harness_channel(ctx):
     """noise and cut requests do not stop the agent, nor do many commands at once"""

@@ -6,7 +6,7 @@ import contextlib
 import random
 import time
 
-from case import kernels, not_debug, slow, timeout
+from case import debug_too, not_debug, oldest_and_newest, slow, timeout
 from gauge import (PAGE, all_back, balloon, boot, close, counters, free, intact, load,
                    memhog, move, noise, wait_free)
 from guest import MIB
@@ -79,7 +79,8 @@ def cost(ctx, driver, props):
 
 
 @slow
-@kernels("6.1", "7.x", "debug")
+@oldest_and_newest
+@debug_too
 @timeout(400)
 def test_hint_bytes(ctx):
     """A guest that used and freed most of its memory is sent for less."""

@@ -7,7 +7,7 @@ import subprocess
 import tarfile
 import tempfile
 
-from case import kernels, slow
+from case import debug_too, oldest_and_newest, slow
 from gauge import boot, close, free, held, move, noise, wait_free, wait_state
 from guest import MIB
 from machine import boot_files
@@ -120,7 +120,8 @@ def test_leave_unplug(ctx):
 
 
 @slow
-@kernels("6.1", "7.x", "debug")
+@oldest_and_newest
+@debug_too
 def test_leave_reset(ctx):
     """The machine is reset in the middle; the next boot starts from nothing. (For a
     reset at rest see test_target.py.)"""
@@ -152,7 +153,8 @@ def test_leave_suspend(ctx):
 
 
 @slow
-@kernels("6.1", "7.x", "debug")
+@oldest_and_newest
+@debug_too
 def test_leave_reboot(ctx):
     """`reboot`: the driver empties the balloon before the machine starts again."""
     with fragmented(ctx) as g:
@@ -180,7 +182,7 @@ def kexec_disk(kernel, folder):
 
 
 @slow
-@kernels("6.1", "7.x")
+@oldest_and_newest
 def test_leave_kexec(ctx):
     """The next kernel finds all of the guest's memory, without a reset."""
     with tempfile.TemporaryDirectory() as folder, \

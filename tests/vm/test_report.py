@@ -4,7 +4,7 @@
 import random
 import time
 
-from case import debug_only, kernels, not_debug, slow, timeout
+from case import debug_too, needs, not_debug, oldest_and_newest, slow, timeout
 from gauge import (BLOCK_ORDER, PAGE, REPORTING, boot, cached, close, counters, end, free,
                    held, intact, load, memhog, move, noise, short_lists, warm)
 from guest import MIB
@@ -79,7 +79,8 @@ def rounds(ctx, driver):
 
 
 @slow
-@kernels("6.1", "7.x", "debug")
+@oldest_and_newest
+@debug_too
 @timeout(400)
 def test_report_rounds(ctx):
     """What is freed is the host's; not later or less than with the in-tree driver."""
@@ -123,7 +124,7 @@ def test_report_init_on_free(ctx):
     poisoned(ctx, "init_on_free=1", poison=True, report=True, effect=True)
 
 
-@debug_only     # no other kernel here can
+@needs("page poisoning")
 def test_report_page_poison(ctx):
     """Free pages have a pattern, which the host cannot give back: it keeps them."""
     poisoned(ctx, "page_poison=1", poison=True, report=True, effect=False)

@@ -3,7 +3,7 @@
 
 import errno
 
-from case import kernels
+from case import one_kernel
 from gauge import balloon, boot, held, move, said, wait_state
 from guest import MIB, GuestError
 
@@ -30,7 +30,7 @@ def refused(g, text, rc):
     assert balloon(g, "reserve_bytes") == before
 
 
-@kernels("6.1")
+@one_kernel
 def test_reserve_parameter(ctx):
     """reserve=256M is kept; garbage is refused, in one line that names it."""
     with boot(ctx, 512) as g:
@@ -49,7 +49,7 @@ def test_reserve_parameter(ctx):
         assert said(g, "reservation") == 1
 
 
-@kernels("6.1")
+@one_kernel
 def test_reserve_written(ctx):
     """It can be changed: more stops an inflation, less lets it go on."""
     with boot(ctx, 512) as g:

@@ -3,7 +3,7 @@
 
 import time
 
-from case import kernels, slow
+from case import oldest_and_newest, slow
 from gauge import (cached, free, go_offline, held, in_blocks, memory_blocks,
                    most_ballooned, offline, state, wait_state)
 from guest import MIB
@@ -194,7 +194,7 @@ def test_sim_stats_moving(ctx):
         all_back(g)
 
 
-@kernels("6.1", "7.x")
+@oldest_and_newest
 def test_sim_block_suspend(ctx):
     """After a night's sleep the host still hears of what leaves the balloon."""
     with simulated(ctx) as (sim, g):
@@ -242,13 +242,13 @@ def offlines(ctx, **device):
 
 
 @slow
-@kernels("6.1", "7.x")
+@oldest_and_newest
 def test_sim_block_offline(ctx):
     """Memory with blocks in it goes offline when the host has read what was said."""
     offlines(ctx)
 
 
 @slow
-@kernels("6.1", "7.x")
+@oldest_and_newest
 def test_sim_block_offline_must_tell(ctx):
     offlines(ctx, features=TOLD)

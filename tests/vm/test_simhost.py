@@ -3,7 +3,7 @@
 import random
 import time
 
-from case import kernels, slow
+from case import slow
 from gauge import OOM_KILLED, free, said, wait_free, wait_state
 from guest import MIB
 from machine import script
@@ -15,12 +15,12 @@ from simhost import (DEFLATE, DEFLATE_ON_OOM, INFLATE, MUST_TELL_HOST, PAGE,
 SLIPS = 10                      # there and back; the first got lost, where that was possible
 
 
-@kernels("6.12", "7.x", "debug")
+@slow
 def test_sim_answer_in_between(ctx):
     """An answer that comes while the worker turns away brings it back.
 
     The worker runs on one CPU, the interrupt on the other; each waits where the other
-    may slip past it. (It is the same code on 6.1.)
+    may slip past it.
     """
     with simulated(ctx, smp=2, features={STATS_VQ, MUST_TELL_HOST}) as (sim, g):
         g.push(script("scripts/module", "--slow", ctx.kernel), "/tmp/slow.ko")

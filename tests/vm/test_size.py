@@ -2,7 +2,7 @@
 """The guest becomes as large as the host says."""
 
 from books import Books
-from case import kernels, slow, timeout
+from case import one_kernel, slow, timeout
 from gauge import PAGE, boot, counters, free, move, noise, short_lists, wait_free, warm
 from guest import MIB
 
@@ -28,7 +28,7 @@ def test_size_exact(ctx):
 
 
 @slow
-@kernels("6.1")
+@one_kernel
 @timeout(240)
 def test_size_cycles(ctx):
     """Five times from 4 GiB to 512 MiB and back: nothing is lost on the way."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the host is told of the guest's memory is what the guest sees itself."""
 
-from case import kernels
+from case import debug_too, oldest_and_newest, one_kernel
 from gauge import OOM_KILLED, boot, end, memhog, move
 from guest import MIB
 from machine import newer_qemu
@@ -46,7 +46,7 @@ def stress(g):
     g.sh("swapoff -a; memhog hog", 120, check=False)
 
 
-@kernels("6.1")
+@one_kernel
 def test_stats_ten(ctx):
     """The ten tags that every QEMU knows, in a large and in a small guest."""
     with boot(ctx, 384) as g:
@@ -58,7 +58,8 @@ def test_stats_ten(ctx):
         assert TAGS_7_2 <= compare(g, TAGS_10_0 & known).keys()
 
 
-@kernels("6.1", "7.x", "debug")
+@oldest_and_newest
+@debug_too
 def test_stats_short(ctx):
     """The answers keep coming while memory is short and the host wants more."""
     with boot(ctx, 384) as g:

@@ -4,7 +4,7 @@
 import random
 import time
 
-from case import kernels, slow
+from case import one_kernel, slow
 from gauge import (PAGE, balloon, boot, close, counters, free, held, move, noise, said,
                    wait_state)
 from guest import MIB
@@ -23,7 +23,7 @@ def exact(g, total, size, slack=0):
     close(g.meminfo()["MemTotal"], total - held(g), slack, "MemTotal")
 
 
-@kernels("6.1")
+@one_kernel
 def test_target_at_boot(ctx):
     """A target that is there before the driver is."""
     with boot(ctx, 512) as g:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Every way in which a device and a driver can be put together."""
 
-from case import kernels, not_debug, slow, timeout
+from case import not_debug, one_kernel, slow, timeout
 from gauge import PAGE, boot, close, free, held, move, noise
 from guest import MIB
 
@@ -33,12 +33,12 @@ def test_transport_modern(ctx):
     assert exact(ctx)[VERSION_1] == "1"
 
 
-@kernels("6.1")
+@one_kernel
 def test_transport_packed(ctx):
     assert exact(ctx, props={"packed": "on"})[RING_PACKED] == "1"
 
 
-@kernels("6.1")
+@one_kernel
 def test_transport_transitional(ctx):
     """A transitional device, on a PCI slot."""
     assert exact(ctx, balloon="virtio-balloon-pci-transitional")[VERSION_1] == "1"
@@ -50,7 +50,7 @@ def test_transport_legacy(ctx):
     assert exact(ctx, machine="pc", props={"disable-modern": "on"})[VERSION_1] == "0"
 
 
-@kernels("6.1")
+@one_kernel
 def test_transport_mmio(ctx):
     """virtio-mmio version 1."""
     assert exact(ctx, machine="microvm", balloon="virtio-balloon-device")[VERSION_1] == "0"
@@ -99,7 +99,7 @@ def test_transport_queues_transitional(ctx):
 @slow
 @timeout(300)
 @not_debug
-@kernels("6.1")
+@one_kernel
 def test_transport_queues_legacy(ctx):
     """And with no other."""
     for props in QUEUES[::2]:
