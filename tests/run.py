@@ -78,10 +78,18 @@ def pick(tests, wanted, on):
     return list(dict.fromkeys(picked))
 
 
-def meant(test, kernel, fast):
-    """Is the test meant for this run? (Else it is no skip: it is not mentioned.)"""
-    return case.meant_for(test.function, kernel) and \
-        not (fast and getattr(test.function, "slow", False))
+def chosen(tests, args):
+    """The (name, kernel) pairs of this run. What is not meant for it is no skip: it is
+    not mentioned."""
+    def meant(test):
+        return not (args.fast and getattr(test.function, "slow", False))
+    wanted = pick(tests, args.names, args.kernels.split(","))
+    found = [(n, k) for n, k in wanted
+             if meant(tests[n]) and case.meant_for(tests[n].function, k)]
+    if args.names and not found:
+        raise Usage("none of the named tests is meant for "
+                    + ", ".join(dict.fromkeys(k for _, k in wanted)))
+    return found
 
 
 def job_for(test, kernel, logs):
@@ -277,15 +285,7 @@ def arguments():
 def main():
     args = arguments()
     tests = discover()
-    wanted = pick(tests, args.names, args.kernels.split(","))
-
-    def to_run():
-        found = [(n, k) for n, k in wanted if meant(tests[n], k, args.fast)]
-        if args.names and not found and not args.list:
-            raise Usage("none of the named tests is meant for "
-                        + ", ".join(dict.fromkeys(k for _, k in wanted)))
-        return found
-    pairs = to_run()
+    pairs = chosen(tests, args)
     if args.list:
         for name, kernel in pairs:
             doc = (tests[name].function.__doc__ or "").strip().splitlines()
@@ -300,7 +300,7 @@ def main():
     report = Report()
     usable = {k for k in dict.fromkeys(k for _, k in pairs) if ready(k, pairs, report)}
     # (what a kernel can do is known by now)
-    jobs = [job_for(tests[n], k, logs) for n, k in to_run() if k in usable]
+    jobs = [job_for(tests[n], k, logs) for n, k in chosen(tests, args) if k in usable]
     run_all(jobs, args.parallel or default_parallel(), report)
     report.finish(args.counts)
     return 1 if report.counts[FAIL] else 0
