@@ -81,8 +81,11 @@ def pick(tests, wanted, on):
 def chosen(tests, args):
     """The (name, kernel) pairs of this run. What is not meant for it is no skip: it is
     not mentioned."""
+    named = {word.rpartition(":")[2] for word in args.names}
+
     def meant(test):
-        return not (args.fast and getattr(test.function, "slow", False))
+        return not (args.fast and getattr(test.function, "slow", False)) and \
+            (args.long or test.name in named or not getattr(test.function, "long", False))
     wanted = pick(tests, args.names, args.kernels.split(","))
     found = [(n, k) for n, k in wanted
              if meant(tests[n]) and case.meant_for(tests[n].function, k)]
@@ -274,7 +277,9 @@ def arguments():
                         default=os.environ.get("VBALLOON_KERNELS", ",".join(kernels.default())))
     parser.add_argument("-j", dest="parallel", type=int, metavar="N",
                         help="so many tests at a time; default: by CPUs and memory")
-    parser.add_argument("--fast", action="store_true", help="leave the slow tests out")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--fast", action="store_true", help="leave the slow tests out")
+    length.add_argument("--long", action="store_true", help="take the long tests in")
     parser.add_argument("--list", action="store_true", help="only say which tests there are")
     parser.add_argument("--logs", help="the folder for logs; default: a new one in /tmp")
     parser.add_argument("--counts", metavar="FILE",

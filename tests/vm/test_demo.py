@@ -39,7 +39,8 @@ def test_demo_usage(ctx):
             ("demo", ["--out", "x.png"], "--out x.png"), ("demo", ["--fast"], "--fast"),
             ("demo", ["--out=/nowhere/x.svg"], "/nowhere"), ("demo", ["--mem"], "needs a value"),
             ("demo", ["--kernel", "2.4"], "2.4"), ("kernel", ["2.4"], "2.4"),
-            ("check", ["--loud"], "--loud"), ("check", ["size_exactly"], "size_exact,"),
+            ("check", ["--loud"], "--loud"),
+            ("check", ["--long", "--fast"], "not both"), ("check", ["size_exactly"], "size_exact,"),
             ("check", ["--kernel", "2.4", "size_exact"], "2.4")):
         process, said = begin(ctx, name, *args)
         code = process.wait(30)

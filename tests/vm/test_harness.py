@@ -1,12 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0
 """The tests' own tools: a test that cannot fail proves nothing."""
 
+import argparse
 import concurrent.futures
+import sys
 import time
 
+import case
+import kernels
 import loglint
 from case import one_kernel, timeout
 from guest import MIB, GuestError, LogError
+from machine import TOP
+
+sys.path.insert(0, str(TOP / "tests"))
+import run      # noqa: E402
 
 
 @one_kernel
@@ -112,3 +120,40 @@ def test_harness_channel(ctx):
             assert error.rc == 124 and error.output == "first\n", error
         else:
             raise AssertionError("a command outlived its timeout")
+
+
+def listed(tests, on, *names, fast=False, long=False):
+    """The pairs that run.py would run, as it writes them."""
+    args = argparse.Namespace(names=names, kernels=",".join(on), fast=fast, long=long)
+    return [f"{kernel}:{name}" for name, kernel in run.chosen(tests, args)]
+
+
+@one_kernel
+@timeout(60)
+def test_harness_decorators(ctx):
+    """each decorator lets a test run where it says, on whatever kernels there are"""
+    def made_up(name, *decorators):
+        def function(_):
+            """Nothing."""
+        for decorate in decorators:
+            decorate(function)
+        return run.Test(name, "test_made_up", function)
+    on = kernels.names("fast", "default") + ["debug"]
+    oldest, newest = kernels.ends()
+    for decorators, wanted in (
+            ([], on), ([case.one_kernel], [kernels.single()]),
+            ([case.oldest_and_newest], [oldest, newest]),
+            ([case.oldest_and_newest, case.debug_too], [oldest, newest, "debug"]),
+            ([case.one_kernel, case.not_debug], [kernels.single()]),
+            ([case.debug_only], ["debug"]), ([case.not_debug], on[:-1]),
+            ([case.needs("page poisoning")], [k for k in on
+                                               if kernels.has(k, "page poisoning") is not False])):
+        pairs = listed({"it": made_up("it", *decorators)}, on)
+        assert pairs == [f"{kernel}:it" for kernel in wanted], (decorators, pairs, wanted)
+    tests = {test.name: test for test in (made_up("quick"), made_up("slow", case.slow),
+                                          made_up("long", case.long))}
+    for options, wanted in (({}, "quick slow"), ({"fast": True}, "quick"),
+                            ({"long": True}, "quick slow long")):
+        assert listed(tests, ["debug"], **options) == [f"debug:{n}" for n in wanted.split()]
+    assert listed(tests, ["debug"], "*o*") == ["debug:slow"]
+    assert listed(tests, ["debug"], "long") == ["debug:long"]
