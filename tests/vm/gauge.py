@@ -153,12 +153,28 @@ def go_offline(g, number, state="offline", timeout=60):
     return g.run(f"echo {state} >{path}", timeout)[0]
 
 
+def buddies(g):
+    """(node, zone, free bytes in each order) of each zone; not the per-CPU lists'."""
+    for line in g.read("/proc/buddyinfo").splitlines():
+        _, node, _, zone, *counts = line.replace(",", "").split()
+        yield node, zone, [int(n) * PAGE << order for order, n in enumerate(counts)]
+
+
 def free_blocks(g):
     """Free blocks of 2 MiB; those on the allocator's per-CPU lists may be any."""
-    rows = (line.split()[4:] for line in g.read("/proc/buddyinfo").splitlines())
-    whole = sum(int(n) << order - BLOCK_ORDER for row in rows
-                for order, n in enumerate(row) if order >= BLOCK_ORDER)
-    return whole, cached(g) // BLOCK
+    whole = sum(sum(sizes[BLOCK_ORDER:]) for _, _, sizes in buddies(g))
+    return whole // BLOCK, cached(g) // BLOCK
+
+
+def watch_goals(g):
+    """From now on goals() counts, from zero."""
+    g.write("/sys/kernel/tracing/events/vballoon/vballoon_goal/enable", "1")
+    g.write("/sys/kernel/tracing/trace", "")
+
+
+def goals(g):
+    """How often the policy has been asked since watch_goals()."""
+    return int(g.sh("grep -c vballoon_goal: /sys/kernel/tracing/trace", check=False))
 
 
 def intact(g, job):

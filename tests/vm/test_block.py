@@ -5,10 +5,10 @@ import time
 
 from books import Books
 from case import needs, oldest_and_newest, slow
-from gauge import (BLOCK, BLOCK_ORDER, PAGE, REPORTING, balloon, boot, close, counters,
-                   end, free, go_offline, held, in_blocks, memhog, memory_blocks,
+from gauge import (BLOCK, BLOCK_ORDER, PAGE, REPORTING, balloon, boot, buddies, close,
+                   counters, end, free, go_offline, goals, held, in_blocks, memhog, memory_blocks,
                    most_ballooned, move, noise, offline, said, state, wait_free,
-                   wait_state, warm)
+                   wait_state, warm, watch_goals)
 from guest import MIB, NOTIFY
 
 INFLATE, DEFLATE, RANGES = 0, 1, 3      # queues
@@ -143,13 +143,11 @@ def test_block_offline(ctx):
 
 # ---- from single pages to blocks ----
 
-def goals(g, seconds=WATCHED):
+def looks_at_rest(g):
     """How often the policy is asked while nobody does anything."""
-    trace = "/sys/kernel/tracing/"
-    g.write(trace + "events/vballoon/vballoon_goal/enable", "1")
-    g.write(trace + "trace", "")
-    time.sleep(seconds)
-    return int(g.sh(f"grep -c vballoon_goal: {trace}trace", check=False))
+    watch_goals(g)
+    time.sleep(WATCHED)
+    return goals(g)
 
 
 @slow
@@ -169,7 +167,7 @@ def test_block_exchange(ctx):
         assert whole < 70 * MIB, whole
         # no free block: it looks again, less and less often
         exchanged = counters(g)["exchanged_pages"]
-        looks = goals(g)
+        looks = looks_at_rest(g)
         found = counters(g)["exchanged_pages"] - exchanged
         ctx.log(f"{whole / MIB} MiB in blocks; {looks} looks in {WATCHED} s, "
                 f"{found} pages exchanged")
@@ -194,7 +192,7 @@ def test_block_exchange(ctx):
         assert info.get("Balloon", held(g)) == held(g), info
         assert offline(g) == held(g)
         assert g.ram_rss() <= size      # the host was told of each
-        assert goals(g) <= 1, "it finds no rest"
+        assert looks_at_rest(g) <= 1, "it finds no rest"
         move(g, g.mem)
         close(free(g), before, noise(g), "free memory")
 
@@ -204,9 +202,7 @@ def test_block_exchange(ctx):
 def nodes_free(g):
     """Free memory of each node, and the part of it in blocks."""
     found = {}
-    for line in g.read("/proc/buddyinfo").splitlines():
-        _, node, _, _, *counts = line.replace(",", "").split()
-        sizes = [int(n) * PAGE << order for order, n in enumerate(counts)]
+    for node, _, sizes in buddies(g):
         free_now, blocks = found.get(node, (0, 0))
         found[node] = free_now + sum(sizes), blocks + sum(sizes[BLOCK_ORDER:])
     return found

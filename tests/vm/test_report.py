@@ -5,8 +5,8 @@ import random
 import time
 
 from case import debug_too, needs, not_debug, oldest_and_newest, slow, timeout
-from gauge import (BLOCK_ORDER, PAGE, REPORTING, boot, cached, close, counters, end, free,
-                   held, intact, load, memhog, move, noise, short_lists, warm)
+from gauge import (BLOCK_ORDER, PAGE, REPORTING, boot, buddies, cached, close, counters, end,
+                   free, held, intact, load, memhog, move, noise, short_lists, warm)
 from guest import MIB
 
 POISON, REPORT = 4, 5       # feature bits
@@ -25,9 +25,7 @@ def reportable(g):
     Not what is scattered, or on the per-CPU lists; and in each zone it leaves 64 MiB
     to those who want memory meanwhile, which is more than all of zone DMA.
     """
-    rows = (line.split()[3:] for line in g.read("/proc/buddyinfo").splitlines())
-    return sum(int(n) * PAGE << order for zone, *row in rows if zone != "DMA"
-               for order, n in enumerate(row) if order >= BLOCK_ORDER)
+    return sum(sum(sizes[BLOCK_ORDER:]) for _, zone, sizes in buddies(g) if zone != "DMA")
 
 
 def wait_reported(g, timeout=120):

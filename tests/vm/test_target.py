@@ -5,8 +5,8 @@ import random
 import time
 
 from case import one_kernel, slow
-from gauge import (PAGE, balloon, boot, close, counters, free, held, move, noise, said,
-                   wait_state)
+from gauge import (PAGE, balloon, boot, close, counters, free, goals, held, move, noise, said,
+                   wait_state, watch_goals)
 from guest import MIB
 
 # The policy looks at the guest again after a growing pause, so in so many
@@ -56,26 +56,21 @@ def test_target_survives_reset(ctx):
         exact(g, total, g.mem, slack=MIB)
 
 
-def looks(g):
-    """How often the policy has been asked since the trace was emptied."""
-    return int(g.sh("grep -c vballoon_goal: /sys/kernel/tracing/trace", check=False))
-
-
 def nothing(ctx, g, size, limit):
     """Ask for (nearly) all: the guest gives what it can, once, and lives."""
     lines = said(g, "stops at")
-    g.write("/sys/kernel/tracing/trace", "")
+    watch_goals(g)
     g.set_balloon(size)
     wait_state(g, "limited", timeout=90)
     g.wait(lambda: g.mem - g.actual() == held(g), "actual as far as it came")
     assert ctx.debug or balloon(g, "limited_by") == limit, balloon(g, "limited_by")
     assert held(g) > 192 * MIB, held(g)
-    assert looks(g) > LOOKS             # we do see them
+    assert goals(g) > LOOKS             # we do see them
 
     before = counters(g)["shortages"]
-    g.write("/sys/kernel/tracing/trace", "")
+    watch_goals(g)
     time.sleep(WATCHED)
-    rounds, shortages = looks(g), counters(g)["shortages"] - before
+    rounds, shortages = goals(g), counters(g)["shortages"] - before
     ctx.log(f"{held(g) / MIB:.1f} of {g.mem / MIB} MiB; {rounds} rounds and "
             f"{shortages} shortages in {WATCHED} s; {counters(g)}")
     assert rounds <= LOOKS and shortages <= LOOKS
@@ -98,7 +93,6 @@ def test_target_of_nothing(ctx):
         for args, limit, size in ("reserve=96M", "reserve", MIB), ("reserve=1M", "memory", 1):
             g.insmod(args)
             before = free(g)
-            g.write("/sys/kernel/tracing/events/vballoon/vballoon_goal/enable", "1")
             nothing(ctx, g, size, limit)
             move(g, g.mem)
             exact(g, total, g.mem)
