@@ -8,98 +8,158 @@
 
 #include "vballoon.h"
 
-/* At most so many tags. */
-#define VB_STATS_MAX	16
-
-struct vb_stats_cursor {
-	struct virtio_device *vdev;
-	struct virtio_balloon_stat *next;
+/*
+ * All tags, in the order in which they are sent: the same ones every time
+ * (virtio 1.3, 5.5.6.3).  The buffer has room for as many as stand here; what
+ * a tag means is in vb_stat_value().
+ */
+static const u16 vb_stat_tags[] = {
+	VIRTIO_BALLOON_S_MEMFREE,
+	VIRTIO_BALLOON_S_MEMTOT,
+	VIRTIO_BALLOON_S_AVAIL,
+	VIRTIO_BALLOON_S_CACHES,
+#ifdef CONFIG_VM_EVENT_COUNTERS
+	VIRTIO_BALLOON_S_SWAP_IN,
+	VIRTIO_BALLOON_S_SWAP_OUT,
+	VIRTIO_BALLOON_S_MAJFLT,
+	VIRTIO_BALLOON_S_MINFLT,
+#ifdef CONFIG_HUGETLB_PAGE
+	VIRTIO_BALLOON_S_HTLB_PGALLOC,
+	VIRTIO_BALLOON_S_HTLB_PGFAIL,
+#endif
+	VIRTIO_BALLOON_S_OOM_KILL,
+	VIRTIO_BALLOON_S_ALLOC_STALL,
+	VIRTIO_BALLOON_S_ASYNC_SCAN,
+	VIRTIO_BALLOON_S_DIRECT_SCAN,
+	VIRTIO_BALLOON_S_ASYNC_RECLAIM,
+	VIRTIO_BALLOON_S_DIRECT_RECLAIM,
+#endif
 };
 
-static void vb_stat(struct vb_stats_cursor *cursor, u16 tag, u64 value)
-{
-	cursor->next->tag = cpu_to_virtio16(cursor->vdev, tag);
-	cursor->next->val = cpu_to_virtio64(cursor->vdev, value);
-	cursor->next++;
-}
+/* The last tag that every host knows. */
+#define VB_STAT_OLD	VIRTIO_BALLOON_S_HTLB_PGFAIL
 
-static void vb_stat_pages(struct vb_stats_cursor *cursor, u16 tag, u64 pages)
+/*
+ * Younger tags may make a host that does not know them throw the buffer away.
+ * QEMU, which alone offers PAGE_POISON, skips what it does not know.
+ */
+static bool vb_stat_is_sent(struct virtio_device *vdev, u16 tag)
 {
-	vb_stat(cursor, tag, pages << PAGE_SHIFT);
-}
-
-static void vb_stats_memory(struct vb_stats_cursor *cursor)
-{
-	struct sysinfo info;
-
-	si_meminfo(&info);
-	vb_stat_pages(cursor, VIRTIO_BALLOON_S_MEMFREE, info.freeram);
-	vb_stat_pages(cursor, VIRTIO_BALLOON_S_MEMTOT, info.totalram);
-	vb_stat_pages(cursor, VIRTIO_BALLOON_S_AVAIL, si_mem_available());
-	vb_stat_pages(cursor, VIRTIO_BALLOON_S_CACHES,
-		      global_node_page_state(NR_FILE_PAGES));
-}
-
-#ifdef CONFIG_VM_EVENT_COUNTERS
-/* QEMU, which alone knows of poison, skips tags that it does not know. */
-static bool vb_stats_more(struct virtio_device *vdev)
-{
-	return VB_SENDS_MORE_STATS ||
+	return tag <= VB_STAT_OLD || VB_SENDS_MORE_STATS ||
 	       vb_device_offers(vdev, VIRTIO_BALLOON_F_PAGE_POISON);
 }
 
-static void vb_stats_events(struct vb_stats_cursor *cursor)
-{
+/* What all values are taken from: one moment, more or less. */
+struct vb_sample {
+	struct sysinfo memory;
+#ifdef CONFIG_VM_EVENT_COUNTERS
 	unsigned long events[NR_VM_EVENT_ITEMS];
-	unsigned long stalls = 0;
+#endif
+};
+
+static void vb_sample_take(struct vb_sample *sample)
+{
+	si_meminfo(&sample->memory);
+#ifdef CONFIG_VM_EVENT_COUNTERS
+	all_vm_events(sample->events);
+#endif
+}
+
+#ifdef CONFIG_VM_EVENT_COUNTERS
+static u64 vb_sample_stalls(const struct vb_sample *sample)
+{
+	u64 stalls = 0;
 	int zone;
 
-	all_vm_events(events);
 	for (zone = 0; zone < MAX_NR_ZONES; zone++)
-		stalls += events[ALLOCSTALL_NORMAL - ZONE_NORMAL + zone];
-
-	vb_stat_pages(cursor, VIRTIO_BALLOON_S_SWAP_IN, events[PSWPIN]);
-	vb_stat_pages(cursor, VIRTIO_BALLOON_S_SWAP_OUT, events[PSWPOUT]);
-	vb_stat(cursor, VIRTIO_BALLOON_S_MAJFLT, events[PGMAJFAULT]);
-	vb_stat(cursor, VIRTIO_BALLOON_S_MINFLT, events[PGFAULT]);
-#ifdef CONFIG_HUGETLB_PAGE
-	vb_stat(cursor, VIRTIO_BALLOON_S_HTLB_PGALLOC,
-		events[HTLB_BUDDY_PGALLOC]);
-	vb_stat(cursor, VIRTIO_BALLOON_S_HTLB_PGFAIL,
-		events[HTLB_BUDDY_PGALLOC_FAIL]);
-#endif
-	if (!vb_stats_more(cursor->vdev))
-		return;
-	vb_stat(cursor, VIRTIO_BALLOON_S_OOM_KILL, events[OOM_KILL]);
-	vb_stat(cursor, VIRTIO_BALLOON_S_ALLOC_STALL, stalls);
-	vb_stat_pages(cursor, VIRTIO_BALLOON_S_ASYNC_SCAN,
-		      vb_reclaim_counter(events, PGSCAN_KSWAPD));
-	vb_stat_pages(cursor, VIRTIO_BALLOON_S_DIRECT_SCAN,
-		      vb_reclaim_counter(events, PGSCAN_DIRECT));
-	vb_stat_pages(cursor, VIRTIO_BALLOON_S_ASYNC_RECLAIM,
-		      vb_reclaim_counter(events, PGSTEAL_KSWAPD));
-	vb_stat_pages(cursor, VIRTIO_BALLOON_S_DIRECT_RECLAIM,
-		      vb_reclaim_counter(events, PGSTEAL_DIRECT));
+		stalls += sample->events[ALLOCSTALL_NORMAL - ZONE_NORMAL + zone];
+	return stalls;
 }
-#else
-static void vb_stats_events(struct vb_stats_cursor *cursor)
+#endif
+
+static u64 vb_stat_pages(u64 pages)
 {
+	return pages << PAGE_SHIFT;
 }
+
+static u64 vb_stat_value(const struct vb_sample *sample, u16 tag)
+{
+#ifdef CONFIG_VM_EVENT_COUNTERS
+	const unsigned long *events = sample->events;
 #endif
 
-/* The same tags every time (virtio 1.3, 5.5.6.3). */
+	switch (tag) {
+	case VIRTIO_BALLOON_S_MEMFREE:
+		return vb_stat_pages(sample->memory.freeram);
+	case VIRTIO_BALLOON_S_MEMTOT:
+		return vb_stat_pages(sample->memory.totalram);
+	case VIRTIO_BALLOON_S_AVAIL:
+		return vb_stat_pages(si_mem_available());
+	case VIRTIO_BALLOON_S_CACHES:
+		return vb_stat_pages(global_node_page_state(NR_FILE_PAGES));
+#ifdef CONFIG_VM_EVENT_COUNTERS
+	case VIRTIO_BALLOON_S_SWAP_IN:
+		return vb_stat_pages(events[PSWPIN]);
+	case VIRTIO_BALLOON_S_SWAP_OUT:
+		return vb_stat_pages(events[PSWPOUT]);
+	case VIRTIO_BALLOON_S_MAJFLT:
+		return events[PGMAJFAULT];
+	case VIRTIO_BALLOON_S_MINFLT:
+		return events[PGFAULT];
+#ifdef CONFIG_HUGETLB_PAGE
+	case VIRTIO_BALLOON_S_HTLB_PGALLOC:
+		return events[HTLB_BUDDY_PGALLOC];
+	case VIRTIO_BALLOON_S_HTLB_PGFAIL:
+		return events[HTLB_BUDDY_PGALLOC_FAIL];
+#endif
+	case VIRTIO_BALLOON_S_OOM_KILL:
+		return events[OOM_KILL];
+	case VIRTIO_BALLOON_S_ALLOC_STALL:
+		return vb_sample_stalls(sample);
+	case VIRTIO_BALLOON_S_ASYNC_SCAN:
+		return vb_stat_pages(vb_reclaim_counter(events, PGSCAN_KSWAPD));
+	case VIRTIO_BALLOON_S_DIRECT_SCAN:
+		return vb_stat_pages(vb_reclaim_counter(events, PGSCAN_DIRECT));
+	case VIRTIO_BALLOON_S_ASYNC_RECLAIM:
+		return vb_stat_pages(vb_reclaim_counter(events, PGSTEAL_KSWAPD));
+	case VIRTIO_BALLOON_S_DIRECT_RECLAIM:
+		return vb_stat_pages(vb_reclaim_counter(events, PGSTEAL_DIRECT));
+#endif
+	}
+	WARN_ON_ONCE(1);
+	return 0;
+}
+
+/* Returns the number of entries that were filled. */
+static unsigned int vb_stats_fill(struct virtio_device *vdev,
+				  struct virtio_balloon_stat *stats)
+{
+	struct vb_sample sample;
+	unsigned int nr = 0;
+	unsigned int i;
+	u64 value;
+	u16 tag;
+
+	vb_sample_take(&sample);
+	for (i = 0; i < ARRAY_SIZE(vb_stat_tags); i++) {
+		tag = vb_stat_tags[i];
+		if (!vb_stat_is_sent(vdev, tag))
+			continue;
+		value = vb_stat_value(&sample, tag);
+		stats[nr].tag = cpu_to_virtio16(vdev, tag);
+		stats[nr].val = cpu_to_virtio64(vdev, value);
+		nr++;
+	}
+	return nr;
+}
+
 static void vb_stats_work(struct work_struct *work)
 {
 	struct vb_device *vb = container_of(work, struct vb_device, stats.work);
-	struct vb_stats_cursor cursor = { .vdev = vb->vdev };
 	struct virtio_balloon_stat *stats = vb_statsq_get(&vb->channel);
 
-	if (!stats)
-		return;
-	cursor.next = stats;
-	vb_stats_memory(&cursor);
-	vb_stats_events(&cursor);
-	vb_statsq_send(&vb->channel, cursor.next - stats);
+	if (stats)
+		vb_statsq_send(&vb->channel, vb_stats_fill(vb->vdev, stats));
 }
 
 /**
@@ -140,7 +200,7 @@ int vb_stats_init(struct vb_device *vb)
 				       WQ_HIGHPRI, 1);
 	if (!vb->stats.wq)
 		return -ENOMEM;
-	return vb_statsq_init(&vb->channel, VB_STATS_MAX);
+	return vb_statsq_init(&vb->channel, ARRAY_SIZE(vb_stat_tags));
 }
 
 /**
