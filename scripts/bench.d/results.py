@@ -95,8 +95,9 @@ def grid(lines):
     return [rule, rows[0], rule, *rows[1:], rule]
 
 
-def table(results, measure, what):
-    """A measure's table as lines, with its title; none if there are no figures."""
+def table(results, measure, what, driver=None):
+    """A measure's table as lines, with its title and the driver's commit, so that it can
+    be told from tables of other runs; no table if there are no figures."""
     rows = results.rows(measure)
     lines = [["", "", *results.rivals]]
     lines += [[row.figure, row.unit, *(cell(row, r, results.rivals[0]) for r in results.rivals)]
@@ -105,7 +106,8 @@ def table(results, measure, what):
     missing = [f"*{rival}: {why}.*" for rival, why in results.notes.get(measure, {}).items()]
     body = grid([["figure", "unit", *lines[0][2:]], *lines[1:]]) if rows else []
     gap = [""] if body and missing else []
-    return [title, "-" * len(title), "", *body, *gap, *missing, ""]
+    commit = [f":driver: {driver}", ""] if driver else []
+    return [title, "-" * len(title), "", *commit, *body, *gap, *missing, ""]
 
 
 def document(results, measures, facts):
@@ -114,7 +116,7 @@ def document(results, measures, facts):
     lines = [f":{name}:{' ' * (width - len(name))} {value}" for name, value in facts] + [""]
     for name, measure in measures.items():
         if name in results.runs or name in results.notes:
-            lines += table(results, name, measure.what)
+            lines += table(results, name, measure.what, dict(facts).get("driver"))
     return "\n".join(lines)
 
 

@@ -17,7 +17,7 @@ import rivals           # noqa: E402
 from guest import GuestError                    # noqa: E402
 from measures import MEASURES, Measure, Setup   # noqa: E402
 
-ABOUT = [("machine", "a <test> & no other"), ("runs", "medians of 3")]
+ABOUT = [("machine", "a <test> & no other"), ("driver", "c0ffee1"), ("runs", "medians of 3")]
 
 
 def bench(ctx, *args):
@@ -57,6 +57,8 @@ def test_bench_tables(ctx):
 
     text = results.document(made, MEASURES, ABOUT)
     ctx.log(text)
+    # a table says which driver it is of, so that it may stand beside another
+    assert text.count(":driver: c0ffee1") == len(made.runs), text
     assert "40x (80)" in text and "*ours: none on this host.*" in text
     page = f"before\n{results.BEGIN}\nold\n{results.END}\nafter\n"
     new = results.insert(page, text)
