@@ -72,8 +72,8 @@ static int vb_begin(struct vb_device *vb)
 	virtio_cread_le(vb->vdev, struct virtio_balloon_config, actual,
 			&vb->actual);
 
-	WRITE_ONCE(vb->worker.stopping, false);
 	vb_state_set(vb, VB_IDLE, VB_LIMIT_NONE);
+	WRITE_ONCE(vb->worker.stopping, false);
 	vb_stats_ask(vb);
 	set_bit(VB_EVENT_CONFIG, &vb->worker.events);
 	vb_worker_kick(&vb->worker);
