@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Pages that travel together: the one thing that store and channel share.
+ * Pages that travel together: all that store and wire share.
  */
 #include <linux/slab.h>
 
 #include "batch.h"
 
 /**
- * vb_batch_init() - make a batch out of memory that the caller has
+ * vb_batch_init() - make an empty batch in memory of the caller's
  * @batch: the batch
- * @kind: who will wait for it
+ * @kind: what becomes of the batch once the host has read it
  * @capacity: runs that fit in @pfn
- * @pfn: room for them
+ * @pfn: room for @capacity page frame numbers; NULL for VB_KIND_REPORT
  *
  * Context: Any.
  */
@@ -64,7 +64,7 @@ void vb_batch_free(struct vb_batch *batch)
 }
 
 /**
- * vb_batch_pages() - how much memory a batch names
+ * vb_batch_pages() - count the pages of a batch
  * @batch: the batch
  *
  * Context: Any.
@@ -98,10 +98,10 @@ bool vb_batch_overlaps(const struct vb_batch *batch,
 
 /**
  * vb_batch_acknowledged() - has the host read all of a batch?
- * @batch: a batch that was sent
+ * @batch: a batch that was sent, of a kind that a caller sleeps for
  *
  * Context: Any.
- * Return: true once the batch is the caller's again.
+ * Return: true once the batch belongs to the caller again.
  */
 bool vb_batch_acknowledged(const struct vb_batch *batch)
 {

@@ -13,18 +13,21 @@
 
 struct scatterlist;
 
-/* The host counts in pages of 4 KiB; so many are in one guest page. */
+/* Balloon pages, which always have 4 KiB, in one guest page. */
 #define VB_PFNS_PER_PAGE	(1U << (PAGE_SHIFT - VIRTIO_BALLOON_PFN_SHIFT))
 
-/* A block: 2 MiB, what hosts use as a huge page. */
+/* A block: 2 MiB, the size of a host's huge page. */
 #define VB_BLOCK_ORDER		(21 - PAGE_SHIFT)
 #define VB_BLOCK_PAGES		BIT(VB_BLOCK_ORDER)
 
-/* Most PFNs in a batch: 8 MiB, a few ms of the host's main loop. */
+/*
+ * The largest batch of single pages: 8 MiB.  The host discards each 4 KiB by
+ * itself, so its main loop is busy with such a batch for a few ms.
+ */
 #define VB_BATCH_PFNS		2048U
-/* The same in guest pages: most single pages in a batch. */
+/* The same limit in guest pages. */
 #define VB_BATCH_SINGLES	(VB_BATCH_PFNS / VB_PFNS_PER_PAGE)
-/* Most blocks in a batch of ranges, or that MUST_TELL_HOST delays: 64 MiB. */
+/* The largest batch of ranges, and of blocks under MUST_TELL_HOST: 64 MiB. */
 #define VB_BATCH_BLOCKS		32U
 static_assert(VB_BATCH_BLOCKS <= VB_BATCH_SINGLES);
 
@@ -42,11 +45,11 @@ enum vb_op {
 
 /**
  * enum vb_kind - what becomes of a batch that the host has acknowledged
- * @VB_KIND_PAGES: the worker collects it; its pages wait for that
- * @VB_KIND_NOTICE: a deflate notice: its pages are in use again; it lives in a
- *                  page of its own, which is freed
- * @VB_KIND_MIGRATION: a page migration waits for it
- * @VB_KIND_REPORT: free page reporting waits for it
+ * @VB_KIND_PAGES: the worker collects the batch; nobody uses its pages before
+ * @VB_KIND_NOTICE: a deflate notice: the guest uses its pages already.  The
+ *                  channel frees the page that the batch lives in
+ * @VB_KIND_MIGRATION: a page migration sleeps until the host has read the batch
+ * @VB_KIND_REPORT: free page reporting sleeps until the host has read the batch
  */
 enum vb_kind {
 	VB_KIND_PAGES,
@@ -56,9 +59,9 @@ enum vb_kind {
 };
 
 /**
- * struct vb_range - page frames
- * @start: the first
- * @end: the first behind the last
+ * struct vb_range - page frames of the guest, in guest pages
+ * @start: the first frame of the range
+ * @end: the first frame after the range
  */
 struct vb_range {
 	unsigned long start;
@@ -66,36 +69,37 @@ struct vb_range {
 };
 
 /**
- * struct vb_batch - runs of pages that travel together
+ * struct vb_batch - runs of guest pages that travel together
  *
- * The store fills a batch, the channel carries it; neither knows the other.
+ * A run is one single page or one block.  The store fills a batch and the
+ * channel carries it; neither includes the other.
  */
 struct vb_batch {
 	/**
-	 * @node: in one list: idle (worker), or unsent, sent, acknowledged
-	 * (channel lock)
+	 * @node: in the worker's idle list (worker only), or in a list of the
+	 * channel (channel lock)
 	 */
 	struct list_head node;
 	/** @op: inflate or deflate; set before the batch is sent */
 	enum vb_op op;
-	/** @kind: who waits for the batch; set when it is made */
+	/** @kind: what becomes of the batch; constant */
 	enum vb_kind kind;
 	/** @order: log2 of the guest pages in a run: 0, or VB_BLOCK_ORDER */
 	unsigned int order;
-	/** @capacity: runs that fit; constant */
+	/** @capacity: runs that fit into @pfn; constant */
 	unsigned int capacity;
-	/** @nr: runs in the batch; set before it is sent */
+	/** @nr: runs in the batch; set before the batch is sent */
 	unsigned int nr;
 	/**
-	 * @cursor: how much of the batch was handed to the host: PFNs, or runs
-	 * where ranges travel; channel lock
+	 * @cursor: how much of the batch was posted: in PFNs, or in runs where
+	 * the batch travels as ranges; channel lock
 	 */
 	unsigned int cursor;
 	/** @in_flight: buffers of the batch that the host has; channel lock */
 	unsigned int in_flight;
 	/**
-	 * @acknowledged: the host has read all; written under the channel lock,
-	 * with release semantics after everything else
+	 * @acknowledged: the host has read the whole batch; the channel's last
+	 * write to the batch, a store-release under the channel lock
 	 */
 	bool acknowledged;
 	/**
@@ -103,11 +107,14 @@ struct vb_batch {
 	 * owned by whoever holds the batch
 	 */
 	u32 *pfn;
-	/** @sg: the ranges of a VB_KIND_REPORT, which has no @pfn */
+	/** @sg: the ranges of a VB_KIND_REPORT batch, which has no @pfn */
 	struct scatterlist *sg;
 };
 
-/* PFNs have 32 bits: the host can be told of memory below 16 TiB. */
+/*
+ * The host reads PFNs of 32 bits (virtio 1.3, 5.5.6), so a batch can only name
+ * memory below 16 TiB.
+ */
 static inline bool vb_batch_can_name(unsigned long pfn)
 {
 	return pfn <= U32_MAX / VB_PFNS_PER_PAGE;

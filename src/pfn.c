@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Page frame numbers, put in order and written for the host.
+ * Page frame numbers, sorted and written for the host.
  *
- * The page allocator hands out runs of ascending pages, so a merge sort that
- * starts from the runs it finds needs a handful of passes, where a general
- * sort cost a third of all that an inflation does.
+ * The page allocator hands out pages in long ascending stretches.  A merge sort
+ * that starts from these stretches needs a handful of passes; the kernel's
+ * sort() would take a third of the time of an inflation.
  */
 #ifdef __KERNEL__
 #include <linux/string.h>
@@ -16,7 +16,9 @@
 
 #include "pfn.h"
 
-static unsigned int vb_run_end(const u32 *pfn, unsigned int i, unsigned int nr)
+/* The end of the ascending stretch that begins at @i. */
+static unsigned int vb_stretch_end(const u32 *pfn, unsigned int i,
+				   unsigned int nr)
 {
 	if (i == nr)
 		return nr;
@@ -26,17 +28,17 @@ static unsigned int vb_run_end(const u32 *pfn, unsigned int i, unsigned int nr)
 	return i;
 }
 
-/* Merge each two neighbouring runs. */
-static void vb_merge_runs(const u32 *from, u32 *to, unsigned int nr)
+/* Merge the first stretch with the second, the third with the fourth, etc. */
+static void vb_merge_stretches(const u32 *from, u32 *to, unsigned int nr)
 {
 	unsigned int a, a_end, b, b_end;
 	unsigned int out = 0;
 
 	while (out < nr) {
 		a = out;
-		a_end = vb_run_end(from, a, nr);
+		a_end = vb_stretch_end(from, a, nr);
 		b = a_end;
-		b_end = vb_run_end(from, b, nr);
+		b_end = vb_stretch_end(from, b, nr);
 		while (a < a_end && b < b_end)
 			to[out++] = from[b] < from[a] ? from[b++] : from[a++];
 		while (a < a_end)
@@ -49,8 +51,8 @@ static void vb_merge_runs(const u32 *from, u32 *to, unsigned int nr)
 /**
  * vb_pfn_sort() - sort PFNs in ascending order
  * @pfn: the PFNs
- * @scratch: room for as many
- * @nr: how many
+ * @scratch: room for @nr PFNs; its content is lost
+ * @nr: PFNs in @pfn
  *
  * Context: Any.
  */
@@ -60,8 +62,8 @@ void vb_pfn_sort(u32 *pfn, u32 *scratch, unsigned int nr)
 	u32 *to = scratch;
 	u32 *swap;
 
-	while (vb_run_end(from, 0, nr) < nr) {
-		vb_merge_runs(from, to, nr);
+	while (vb_stretch_end(from, 0, nr) < nr) {
+		vb_merge_stretches(from, to, nr);
 		swap = from;
 		from = to;
 		to = swap;
@@ -72,20 +74,21 @@ void vb_pfn_sort(u32 *pfn, u32 *scratch, unsigned int nr)
 
 /**
  * vb_pfn_write() - write PFNs as the host reads them
- * @to: gets them
- * @max: room in @to
+ * @to: gets the PFNs
+ * @max: PFNs that fit into @to
  * @runs: the guest pages
- * @from: PFNs of @runs that were written before
- * @foreign: the host's byte order is not ours
+ * @from: PFNs of @runs that earlier calls have written
+ * @swap_bytes: the device's byte order is not the CPU's
  *
- * Source: virtio 1.3, 5.5.6: numbers of 4 KiB pages, whatever the guest's are;
- * in the guest's byte order on a legacy device ("Legacy Interface").
+ * A PFN counts pages of 4 KiB, whatever the size of a guest page (virtio 1.3,
+ * 5.5.6).  On a legacy device it has the guest's byte order ("Legacy
+ * Interface" there).
  *
  * Context: Any.
- * Return: PFNs written; fewer than @max at the end of @runs only.
+ * Return: PFNs written; fewer than @max only where @runs end.
  */
 unsigned int vb_pfn_write(u32 *to, unsigned int max, const struct vb_runs *runs,
-			  unsigned int from, bool foreign)
+			  unsigned int from, bool swap_bytes)
 {
 	unsigned int size = runs->scale << runs->order;
 	unsigned int run = from / size;
@@ -96,7 +99,7 @@ unsigned int vb_pfn_write(u32 *to, unsigned int max, const struct vb_runs *runs,
 	for (; nr < max && run < runs->nr; run++, next = 0) {
 		pfn = runs->pfn[run] * runs->scale + next;
 		for (; nr < max && next < size; next++, pfn++)
-			to[nr++] = foreign ? swab32(pfn) : pfn;
+			to[nr++] = swap_bytes ? swab32(pfn) : pfn;
 	}
 	return nr;
 }

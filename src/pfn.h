@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Arrays of page frame numbers.  Pure: tests/unit compiles it in user space.
+ * Arrays of page frame numbers.  No kernel call here, so that tests/unit
+ * compiles the same text in user space.
  */
 #ifndef VB_PFN_H
 #define VB_PFN_H
@@ -8,11 +9,11 @@
 #include <linux/types.h>
 
 /**
- * struct vb_runs - guest pages as the guest counts them
- * @pfn: the first of each run
- * @nr: how many runs
- * @order: of a run: 1 << @order guest pages
- * @scale: PFNs of the balloon's, which are of 4 KiB, to a guest page
+ * struct vb_runs - runs of guest pages
+ * @pfn: the first page frame of each run, as the guest numbers them
+ * @nr: runs in @pfn
+ * @order: log2 of the guest pages in a run
+ * @scale: balloon pages, of 4 KiB, in a guest page
  */
 struct vb_runs {
 	const u32 *pfn;
@@ -23,6 +24,6 @@ struct vb_runs {
 
 void vb_pfn_sort(u32 *pfn, u32 *scratch, unsigned int nr);
 unsigned int vb_pfn_write(u32 *to, unsigned int max, const struct vb_runs *runs,
-			  unsigned int from, bool foreign);
+			  unsigned int from, bool swap_bytes);
 
 #endif
