@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A queue of batches, cut into buffers: PFNs that the host reads, or ranges of
- * memory that it may take.
+ * memory that the host may discard.
  *
- * Nobody sleeps for the host here: buffers are posted while the ring has room,
- * and the interrupt takes back what the host has read.
+ * Nothing here sleeps for the host.  Buffers are posted while the ring has
+ * room, and the interrupt takes back the buffers that the host has read.
  */
 #include <linux/jiffies.h>
 #include <linux/mm.h>
@@ -14,12 +14,13 @@
 #include "wire/batchq.h"
 
 /*
- * No range crosses a border of this alignment: where memory was plugged in, one
- * region of the host may end there and the next one begin.
+ * No range crosses a multiple of this.  Memory is plugged in such multiples, so
+ * one memory region of the host may end and another begin there.  Hosts look up
+ * the region of a range's first byte only.
  */
 #define VB_REGION_PAGES		((128UL << 20) >> PAGE_SHIFT)
 
-/* The queues of PFNs count PFNs, the queue of ranges counts runs. */
+/* The value of @batch->cursor when all of the batch is posted. */
 static unsigned int vb_batchq_size(const struct vb_batchq *queue,
 				   const struct vb_batch *batch)
 {
@@ -29,11 +30,11 @@ static unsigned int vb_batchq_size(const struct vb_batchq *queue,
 }
 
 /*
- * At most 256 PFNs a descriptor, and one descriptor a buffer, since some hosts
- * read no more of it.  A host that reads all descriptors gets a whole block in
- * one buffer: a host on huge pages can only give back those that one buffer
- * names from the first PFN to the last.  Deflates stay short: a whole block
- * buys nothing there, and the ring may allocate a table for it.
+ * A buffer is one descriptor, since Firecracker reads only the first.  A host
+ * that reads all descriptors gets a whole block in one buffer, since a host on
+ * huge pages frees such a page only if one buffer names all of it.  A deflate
+ * always takes one descriptor: it frees no huge page, and the ring might
+ * allocate a table for two (INDIRECT_DESC).
  */
 static unsigned int vb_post_pfns(struct vb_channel *channel,
 				 struct vb_batchq *queue,
@@ -58,23 +59,26 @@ static unsigned int vb_post_pfns(struct vb_channel *channel,
 	for (first = 0; first < nr; first += VB_DESC_PFNS)
 		sg_set_buf(&sg[nents++], buffer->pfn + first,
 			   min(nr - first, VB_DESC_PFNS) * sizeof(*buffer->pfn));
-	/* Ring full, or the device is broken: either way, not now. */
+	/* A full ring has room after the next reap, a broken one never. */
 	if (virtqueue_add_outbuf(queue->vq, sg, nents, buffer, GFP_ATOMIC))
 		return 0;
 	return nr;
 }
 
-/* Does this run of a batch go on where the one before it ends? */
-static bool vb_run_goes_on(const struct vb_batch *batch, unsigned int i)
+/* Can run @i be a part of the range that run @i - 1 is in? */
+static bool vb_run_continues(const struct vb_batch *batch, unsigned int i)
 {
 	return batch->pfn[i] == batch->pfn[i - 1] + (1U << batch->order) &&
 	       batch->pfn[i] % VB_REGION_PAGES;
 }
 
-/* Neighbouring blocks become one range. */
-static unsigned int vb_ranges(const struct vb_batch *batch,
-			      struct scatterlist *sg, unsigned int max,
-			      unsigned int *nents)
+/*
+ * Make up to @max ranges of the runs that are not posted; neighbouring runs
+ * become one range.  Returns the runs, and in @nents the ranges.
+ */
+static unsigned int vb_merge_runs(const struct vb_batch *batch,
+				  struct scatterlist *sg, unsigned int max,
+				  unsigned int *nents)
 {
 	unsigned int size = 1U << batch->order;
 	unsigned int i = batch->cursor;
@@ -83,7 +87,7 @@ static unsigned int vb_ranges(const struct vb_batch *batch,
 	sg_init_table(sg, VB_BUFFER_RANGES);
 	for (*nents = 0; *nents < max && i < batch->nr; ++*nents) {
 		first = i++;
-		while (i < batch->nr && vb_run_goes_on(batch, i))
+		while (i < batch->nr && vb_run_continues(batch, i))
 			i++;
 		sg_set_page(&sg[*nents], pfn_to_page(batch->pfn[first]),
 			    (i - first) * size * PAGE_SIZE, 0);
@@ -105,16 +109,16 @@ static unsigned int vb_post_ranges(struct vb_channel *channel,
 
 	if (!sg) {
 		sg = channel->sg;
-		nr = vb_ranges(batch, sg,
-			       min(virtqueue_get_vring_size(queue->vq),
-				   VB_BUFFER_RANGES), &nents);
+		nr = vb_merge_runs(batch, sg,
+				   min(virtqueue_get_vring_size(queue->vq),
+				       VB_BUFFER_RANGES), &nents);
 	}
 	if (virtqueue_add_inbuf(queue->vq, sg, nents, buffer, GFP_ATOMIC))
 		return 0;
 	return nr;
 }
 
-/* Post until the host has enough for one notification. */
+/* Post enough for one notification: up to 8 MiB of PFNs, or all ranges. */
 static unsigned int vb_batchq_post(struct vb_channel *channel,
 				   struct vb_batchq *queue)
 {
@@ -150,13 +154,14 @@ static unsigned int vb_batchq_post(struct vb_channel *channel,
 }
 
 /**
- * vb_batchq_pump() - post what is unsent, as far as the bounds allow
+ * vb_batchq_pump() - post unsent batches while there is room
  * @channel: the channel
  * @queue: one of its queues of batches
  *
- * One notification at the most.
+ * Sends one notification at the most.
  *
- * Context: Any but under the channel lock.  Queues do not come or go.
+ * Context: Any; takes the channel lock.  vb_virtqueues_open() and
+ * vb_virtqueues_close() do not run at the same time.
  * Return: true if anything was posted.
  */
 bool vb_batchq_pump(struct vb_channel *channel, struct vb_batchq *queue)
@@ -175,8 +180,9 @@ bool vb_batchq_pump(struct vb_channel *channel, struct vb_batchq *queue)
 	spin_unlock_irqrestore(&channel->lock, flags);
 
 	/*
-	 * Not under the lock: the host may work before this returns.  The queue
-	 * may be closed meanwhile, but the virtqueue is there.
+	 * Not under the lock, since the host may work before this returns.
+	 * vb_batchq_close() may run meanwhile, but @vq lives until
+	 * vb_virtqueues_close(), before which all senders have returned.
 	 */
 	if (notify) {
 		virtqueue_notify(vq);
@@ -186,12 +192,12 @@ bool vb_batchq_pump(struct vb_channel *channel, struct vb_batchq *queue)
 }
 
 /**
- * vb_batchq_reap() - take back what the host has read
+ * vb_batchq_reap() - take back the buffers that the host has read
  * @channel: the channel
  * @queue: one of its queues of batches
- * @finished: gets the batches of which the host has read all
+ * @finished: gets the batches that the host has read to the end
  *
- * Context: Under the channel lock.
+ * Context: Any, under the channel lock.
  * Return: buffers that came back.
  */
 unsigned int vb_batchq_reap(struct vb_channel *channel, struct vb_batchq *queue,
@@ -227,12 +233,12 @@ unsigned int vb_batchq_reap(struct vb_channel *channel, struct vb_batchq *queue,
 }
 
 /**
- * vb_batchq_silent() - has the host not answered here for too long?
+ * vb_batchq_silent() - has the host left this queue unread for too long?
  * @queue: the queue
  *
  * Context: Any.
- * Return: true if the host has buffers and VB_SILENT_AFTER has passed without
- * one that came back.
+ * Return: true if the host has buffers and handed none back for
+ * VB_SILENT_AFTER.
  */
 bool vb_batchq_silent(const struct vb_batchq *queue)
 {
@@ -240,7 +246,7 @@ bool vb_batchq_silent(const struct vb_batchq *queue)
 	       time_after(jiffies, READ_ONCE(queue->progress) + VB_SILENT_AFTER);
 }
 
-static void vb_batchq_rest(struct vb_batchq *queue)
+static void vb_batchq_clear(struct vb_batchq *queue)
 {
 	unsigned int i;
 
@@ -255,9 +261,9 @@ static void vb_batchq_rest(struct vb_batchq *queue)
  * vb_batchq_close() - take everything back from a device that has been reset
  * @channel: the channel
  * @queue: one of its queues of batches; has no virtqueue afterwards
- * @dropped: gets the batches that the host has not read, sent or not
+ * @dropped: gets all batches of the queue, posted or not
  *
- * Context: Under the channel lock.
+ * Context: Any, under the channel lock.
  */
 void vb_batchq_close(struct vb_channel *channel, struct vb_batchq *queue,
 		     struct list_head *dropped)
@@ -266,15 +272,15 @@ void vb_batchq_close(struct vb_channel *channel, struct vb_batchq *queue,
 
 	while (queue->vq && virtqueue_detach_unused_buf(queue->vq))
 		;
-	vb_batchq_rest(queue);
+	vb_batchq_clear(queue);
 	list_splice_tail_init(&queue->sent, dropped);
 	list_splice_tail_init(&queue->unsent, dropped);
 }
 
 /**
  * vb_batchq_init() - prepare a queue without a virtqueue
- * @queue: the queue
- * @pfns: PFNs will travel on it; otherwise ranges
+ * @queue: the queue, zeroed
+ * @pfns: true for a queue of PFNs, false for a queue of ranges
  *
  * Context: May sleep.
  * Return: 0 or -ENOMEM; vb_batchq_exit() is due either way.
@@ -285,7 +291,7 @@ int vb_batchq_init(struct vb_batchq *queue, bool pfns)
 
 	INIT_LIST_HEAD(&queue->unsent);
 	INIT_LIST_HEAD(&queue->sent);
-	vb_batchq_rest(queue);
+	vb_batchq_clear(queue);
 	for (i = 0; pfns && i < VB_NR_BUFFERS; i++) {
 		queue->buffer[i].pfn = kmalloc_array(VB_BUFFER_PFNS,
 						     sizeof(u32), GFP_KERNEL);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A queue of batches, as the channel uses it.
+ * A queue of batches, as channel.c sees it.
  */
 #ifndef VB_BATCHQ_H
 #define VB_BATCHQ_H

@@ -2,8 +2,9 @@
 /*
  * Batches on their way to the host, and what becomes of them.
  *
- * A batch is sent once and belongs to the channel until the host has read all
- * of it; then it goes where its kind says.
+ * A batch belongs to the channel from vb_channel_send() until the host has read
+ * all of it.  Then the worker collects it, a caller that sleeps for it is
+ * woken, or the channel frees it: see enum vb_kind.
  */
 #include <linux/jiffies.h>
 
@@ -14,14 +15,14 @@ static struct vb_batchq *vb_channel_queue(struct vb_channel *channel,
 {
 	if (batch->kind == VB_KIND_REPORT)
 		return &channel->queue[VB_RANGES];
-	/* Ranges have no queue for the way back. */
+	/* The reporting queue says nothing of deflates: those travel as PFNs. */
 	if (batch->order && batch->op == VB_INFLATE &&
 	    channel->engine == VB_ENGINE_RANGE)
 		return &channel->queue[VB_RANGES];
 	return &channel->queue[batch->op];
 }
 
-/* The worker looks after these; others are waited for where they were sent. */
+/* Must the worker run again for a batch?  For other kinds, the sender waits. */
 static bool vb_batch_is_workers(const struct vb_batch *batch)
 {
 	return batch->kind == VB_KIND_PAGES || batch->kind == VB_KIND_NOTICE;
@@ -43,7 +44,7 @@ static void vb_batch_wake(struct vb_channel *channel, struct vb_batch *batch)
 {
 	/* Pairs with the acquire in vb_batch_acknowledged(). */
 	smp_store_release(&batch->acknowledged, true);
-	/* The batch may be gone from here on. */
+	/* The caller that slept may have freed the batch: do not touch it. */
 	wake_up(&channel->wait);
 }
 
@@ -60,8 +61,9 @@ static void vb_batch_finish(struct vb_channel *channel, struct vb_batch *batch)
 }
 
 /*
- * The host will never read a batch: it has been reset.  Whoever waits for a
- * report may go on; a migration finds the driver stopping.
+ * The device was reset, so that the host will never read a batch.  Free page
+ * reporting is woken, since it has no other way out.  A migration is not: it
+ * has left already, because the driver stops.
  */
 static void vb_batch_drop(struct vb_channel *channel, struct vb_batch *batch)
 {
@@ -79,11 +81,11 @@ static void vb_batch_drop(struct vb_channel *channel, struct vb_batch *batch)
  * @channel: the channel
  * @batch: a batch with at least one run and its operation set, in no list
  *
- * The batch is the channel's until it is acknowledged.  Posts nothing: that is
- * vb_channel_pump().
+ * The batch belongs to the channel until the host has read it.  It only waits
+ * in a list until vb_channel_pump() posts it.
  *
- * Context: Any.
- * Return: false if the queue is gone: the batch stays the caller's.
+ * Context: Any; takes the channel lock.
+ * Return: false if the queue is closed: the batch still belongs to the caller.
  */
 bool vb_channel_send(struct vb_channel *channel, struct vb_batch *batch)
 {
@@ -108,12 +110,13 @@ bool vb_channel_send(struct vb_channel *channel, struct vb_batch *batch)
 }
 
 /**
- * vb_channel_pump() - post what is unsent, as far as the bounds allow
+ * vb_channel_pump() - post unsent batches of all queues while there is room
  * @channel: the channel
  *
- * One notification a queue at the most.
+ * Sends one notification for each queue at the most.
  *
- * Context: Any but under the channel lock; not while the queues come or go.
+ * Context: Any; takes the channel lock.  vb_virtqueues_open() and
+ * vb_virtqueues_close() do not run at the same time.
  * Return: true if anything was posted.
  */
 bool vb_channel_pump(struct vb_channel *channel)
@@ -127,11 +130,13 @@ bool vb_channel_pump(struct vb_channel *channel)
 }
 
 /**
- * vb_channel_reap() - take back what the host has read
+ * vb_channel_reap() - take back the buffers that the host has read
  * @channel: the channel
  *
- * Context: Any.
- * Return: true if anything came back.
+ * Finishes the batches that the host has read to the end.
+ *
+ * Context: Any; takes the channel lock.
+ * Return: true if a buffer came back.
  */
 bool vb_channel_reap(struct vb_channel *channel)
 {
@@ -153,11 +158,11 @@ bool vb_channel_reap(struct vb_channel *channel)
 }
 
 /**
- * vb_channel_acked() - the next acknowledged batch of pages
+ * vb_channel_acked() - collect the next acknowledged batch of pages
  * @channel: the channel
  *
- * Context: Any.
- * Return: a VB_KIND_PAGES batch, now the caller's, or NULL.
+ * Context: The worker, or while no worker runs; takes the channel lock.
+ * Return: a VB_KIND_PAGES batch, which now belongs to the caller, or NULL.
  */
 struct vb_batch *vb_channel_acked(struct vb_channel *channel)
 {
@@ -175,8 +180,11 @@ struct vb_batch *vb_channel_acked(struct vb_channel *channel)
 }
 
 /**
- * vb_channel_release_begin() - pages will be in use before their deflate is sent
+ * vb_channel_release_begin() - pages will be in use before their notice is sent
  * @channel: the channel
+ *
+ * The caller is about to give pages back to the guest.  Until
+ * vb_channel_release_end(), vb_channel_deflates_unread() is true.
  *
  * Context: Any.
  */
@@ -186,7 +194,7 @@ void vb_channel_release_begin(struct vb_channel *channel)
 }
 
 /**
- * vb_channel_release_end() - and now it is sent
+ * vb_channel_release_end() - the deflate notice of these pages is sent
  * @channel: the channel
  *
  * Context: Any.
@@ -201,12 +209,12 @@ void vb_channel_release_end(struct vb_channel *channel)
  * vb_channel_deflates_unread() - does the host still have deflates to read?
  * @channel: the channel
  *
- * As long as it does, none of the pages in them may be inflated again: the two
- * queues are not ordered.  Ask after the page was allocated.
+ * A page must not be inflated while its deflate is unread: the host may read
+ * the two queues in any order, and would end up with the page deflated.  So the
+ * caller asks after it has allocated the page.
  *
  * Context: Any.
- * Return: true if a deflate was sent, or is about to be, and is not
- * acknowledged.
+ * Return: true while a deflate is being sent, or is not acknowledged.
  */
 bool vb_channel_deflates_unread(struct vb_channel *channel)
 {
@@ -216,15 +224,17 @@ bool vb_channel_deflates_unread(struct vb_channel *channel)
 }
 
 /**
- * vb_channel_busy() - is there more to come for the worker?
+ * vb_channel_busy() - must the worker run again?
  * @channel: the channel
  *
- * What the host has acknowledged counts until the worker has collected it: the
- * interrupt that was to say so may find the worker on its way to bed.
+ * An acknowledged batch counts until the worker has collected it.  Otherwise it
+ * could be lost: the interrupt takes the batch back, the worker finds nothing to
+ * wait for and clears vb_worker.awaits, and the interrupt, which reads that
+ * next, does not kick the worker.
  *
  * Context: Any.
- * Return: true if something of the worker's is not acknowledged, or is, but
- * vb_channel_acked() has not returned it.
+ * Return: true if a deflate notice is unread, or a VB_KIND_PAGES batch was sent
+ * and not returned by vb_channel_acked().
  */
 bool vb_channel_busy(struct vb_channel *channel)
 {
@@ -232,11 +242,11 @@ bool vb_channel_busy(struct vb_channel *channel)
 }
 
 /**
- * vb_channel_broken() - has the device broken its protocol, or gone?
- * @channel: the channel, its queues open
+ * vb_channel_broken() - has the device broken its protocol, or been removed?
+ * @channel: the channel
  *
- * Context: Any.
- * Return: true if nothing can be sent before the next reset.
+ * Context: Any.  vb_virtqueues_close() does not run at the same time.
+ * Return: true if a queue of batches is of no use before the next reset.
  */
 bool vb_channel_broken(struct vb_channel *channel)
 {
@@ -252,12 +262,13 @@ bool vb_channel_broken(struct vb_channel *channel)
 }
 
 /**
- * vb_channel_silent_on() - has the host not read one queue for too long?
+ * vb_channel_silent_on() - has the host left one queue unread for too long?
  * @channel: the channel
  * @queue: VB_INFLATE, VB_DEFLATE or VB_RANGES
  *
  * Context: Any.
- * Return: true if VB_SILENT_AFTER has passed since it last did.
+ * Return: true if the host has buffers of that queue and handed none back for
+ * VB_SILENT_AFTER.
  */
 bool vb_channel_silent_on(struct vb_channel *channel, unsigned int queue)
 {
@@ -265,12 +276,11 @@ bool vb_channel_silent_on(struct vb_channel *channel, unsigned int queue)
 }
 
 /**
- * vb_channel_silent() - has the host not answered for too long?
+ * vb_channel_silent() - has the host left any queue unread for too long?
  * @channel: the channel
  *
  * Context: Any.
- * Return: true if there is a queue of batches that it has something of, and has
- * not read for VB_SILENT_AFTER.
+ * Return: true if vb_channel_silent_on() is true for a queue of batches.
  */
 bool vb_channel_silent(struct vb_channel *channel)
 {
@@ -286,8 +296,8 @@ bool vb_channel_silent(struct vb_channel *channel)
  * vb_channel_report_room() - how many ranges fit in a report?
  * @channel: the channel
  *
- * Context: Any.
- * Return: 0 if the host wants no reports.
+ * Context: Any, while the queues are open.
+ * Return: ranges; 0 if the host wants no reports.
  */
 unsigned int vb_channel_report_room(struct vb_channel *channel)
 {
@@ -301,10 +311,10 @@ unsigned int vb_channel_report_room(struct vb_channel *channel)
  * vb_channel_abandon() - take everything back from a device that has been reset
  * @channel: the channel
  *
- * Afterwards no batch is the channel's: deflate notices are gone, acknowledged
- * batches are in no list, and all others are their owners'.
+ * Afterwards no batch belongs to the channel: deflate notices are freed, and
+ * all other batches are in no list and belong to those who sent them.
  *
- * Context: Any.  No worker or migration runs any more.
+ * Context: Any.  No worker and no migration runs any more.
  */
 void vb_channel_abandon(struct vb_channel *channel)
 {
@@ -326,10 +336,10 @@ void vb_channel_abandon(struct vb_channel *channel)
 }
 
 /**
- * vb_channel_init() - prepare the channel; takes all memory that it needs
- * @channel: the channel
+ * vb_channel_init() - prepare the channel, and allocate all buffers
+ * @channel: the channel, zeroed
  * @vdev: the device
- * @counters: where it counts
+ * @counters: counts buffers and notifications
  *
  * Context: May sleep.
  * Return: 0 or -ENOMEM; vb_channel_exit() is due either way.

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * How blocks travel.
+ * How blocks travel: as ranges on the reporting queue, or as PFNs on the
+ * inflate queue.
  *
- * Ranges on the reporting queue need a host that takes them (virtio 1.3,
- * 5.5.6.7) and that does not expect to find a poison value in them: it would
- * acknowledge them and keep the memory.  PFNs always work.
+ * Every host takes PFNs.  Ranges need free page reporting (virtio 1.3,
+ * 5.5.6.7), and no poison: of a guest that poisons free pages with a pattern,
+ * QEMU acknowledges reports without discarding anything.
  */
 #include <linux/module.h>
 #include <linux/moduleparam.h>
@@ -12,12 +13,13 @@
 
 #include "wire/wire.h"
 
-/*
- * PFNs: as many blocks as one notification is for.  Ranges: many; but where
- * the allocator has just written to them few, so that the next ones get the
- * host memory that these have given up.
- */
+/* Blocks in a batch that travels as PFNs: one notification's worth, 8 MiB. */
 #define VB_PFN_BLOCKS	(VB_BATCH_PFNS / VB_BUFFER_PFNS)
+/*
+ * Blocks in a batch that travels as ranges, where the allocator zeroes blocks.
+ * Zeroing makes the host back a block.  A small batch is given up soon, so the
+ * next one is likely to be backed by the same host memory, still in the cache.
+ */
 #define VB_WARM_BLOCKS	2U
 
 static const char *const vb_engine_names[] = {
@@ -65,8 +67,10 @@ const char *vb_engine_name(enum vb_engine engine)
 }
 
 /**
- * vb_engine_choose() - choose the engine
+ * vb_engine_choose() - choose how blocks travel
  * @vdev: the device, its features negotiated
+ *
+ * Warns if the module's parameter asks for ranges and the host takes none.
  *
  * Context: Process context.
  * Return: VB_ENGINE_PFN or VB_ENGINE_RANGE.
@@ -84,11 +88,11 @@ enum vb_engine vb_engine_choose(struct virtio_device *vdev)
 }
 
 /**
- * vb_engine_blocks() - how many blocks an engine takes in one batch
- * @engine: the engine
+ * vb_engine_blocks() - how large is a batch of blocks?
+ * @engine: VB_ENGINE_PFN or VB_ENGINE_RANGE
  *
  * Context: Any.
- * Return: blocks.
+ * Return: the number of blocks that an inflation puts into one batch.
  */
 unsigned int vb_engine_blocks(enum vb_engine engine)
 {

@@ -20,7 +20,7 @@ static int vb_hintq_post(struct vb_channel *channel, void *data, size_t len,
 		rc = virtqueue_add_outbuf(channel->hintq.vq, &sg, 1, token,
 					  GFP_ATOMIC);
 	if (!rc)
-		channel->hintq.untold = true;
+		channel->hintq.unnotified = true;
 	spin_unlock_irqrestore(&channel->lock, flags);
 	return rc;
 }
@@ -28,12 +28,12 @@ static int vb_hintq_post(struct vb_channel *channel, void *data, size_t len,
 /**
  * vb_hintq_cmd() - post the number of a command
  * @channel: the channel, with a hint queue
- * @cmd: the number, in the device's byte order; vb_hintq_get() returns
- *       it when the host has read it
- * @len: its size in bytes
+ * @cmd: the number, in the device's byte order; belongs to the host until
+ *       vb_hintq_get() returns this pointer
+ * @len: bytes of the number
  *
- * Context: Any.
- * Return: 0, or the ring is full or broken.
+ * Context: Any; takes the channel lock.
+ * Return: 0, or the error of a ring that is full (-ENOSPC) or broken.
  */
 int vb_hintq_cmd(struct vb_channel *channel, void *cmd, size_t len)
 {
@@ -43,12 +43,14 @@ int vb_hintq_cmd(struct vb_channel *channel, void *cmd, size_t len)
 /**
  * vb_hintq_block() - post a block of free memory
  * @channel: the channel, with a hint queue
- * @block: its address: one range a buffer, since QEMU looks at no more
- * @len: its size in bytes
- * @token: what vb_hintq_get() returns when the host has read it
+ * @block: the block's address
+ * @len: bytes of the block
+ * @token: what vb_hintq_get() returns when the host has read the buffer
  *
- * Context: Any.
- * Return: 0, or the ring is full or broken.
+ * A buffer is one block, since QEMU reads only the first range of a buffer.
+ *
+ * Context: Any; takes the channel lock.
+ * Return: 0, or the error of a ring that is full (-ENOSPC) or broken.
  */
 int vb_hintq_block(struct vb_channel *channel, void *block, size_t len,
 		   void *token)
@@ -59,9 +61,10 @@ int vb_hintq_block(struct vb_channel *channel, void *block, size_t len,
 /**
  * vb_hintq_notify() - tell the host that there is something to read
  * @channel: the channel, with a hint queue
- * @urge: even if the host says that it looks by itself
+ * @urge: notify even if nothing is new, or the ring says that the host needs no
+ *        notification
  *
- * Context: Any.
+ * Context: Any; takes the channel lock.
  */
 void vb_hintq_notify(struct vb_channel *channel, bool urge)
 {
@@ -69,9 +72,9 @@ void vb_hintq_notify(struct vb_channel *channel, bool urge)
 	bool notify = urge;
 
 	spin_lock_irqsave(&channel->lock, flags);
-	if (channel->hintq.untold)
+	if (channel->hintq.unnotified)
 		notify |= virtqueue_kick_prepare(channel->hintq.vq);
-	channel->hintq.untold = false;
+	channel->hintq.unnotified = false;
 	spin_unlock_irqrestore(&channel->lock, flags);
 
 	if (notify)
@@ -79,13 +82,13 @@ void vb_hintq_notify(struct vb_channel *channel, bool urge)
 }
 
 /**
- * vb_hintq_get() - take back something that the host has read
+ * vb_hintq_get() - take back a buffer that the host has read
  * @channel: the channel
  *
- * After NULL, and not before, the hint callback comes when there is more.
+ * The hint callback comes again only after this has returned NULL.
  *
- * Context: Any.
- * Return: the token, or NULL.
+ * Context: Any; takes the channel lock.
+ * Return: the token of the buffer, or NULL.
  */
 void *vb_hintq_get(struct vb_channel *channel)
 {
@@ -106,11 +109,11 @@ void *vb_hintq_get(struct vb_channel *channel)
 }
 
 /**
- * vb_hintq_broken() - has the device broken its protocol there?
+ * vb_hintq_broken() - has the device broken its protocol on the hint queue?
  * @channel: the channel
  *
- * Context: Any.
- * Return: true if nothing more goes either way before the next reset.
+ * Context: Any; takes the channel lock.
+ * Return: true if the queue is of no use before the next reset.
  */
 bool vb_hintq_broken(struct vb_channel *channel)
 {
@@ -124,11 +127,12 @@ bool vb_hintq_broken(struct vb_channel *channel)
 }
 
 /**
- * vb_hintq_detach() - take back something that the host never read
+ * vb_hintq_detach() - take back a buffer that the host never read
  * @channel: the channel, its device reset
  *
- * Context: Any.
- * Return: the token; or NULL, and there is no hint queue from then on.
+ * Context: Any; takes the channel lock.
+ * Return: the token of the buffer, or NULL: there was no other, and the hint
+ * queue is closed.
  */
 void *vb_hintq_detach(struct vb_channel *channel)
 {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What a free page of this guest contains: nothing in particular, zeroes
- * (init_on_free=1) or a pattern (page_poison=1), and what the host has to know
- * of it before it may replace free pages by others.
+ * (init_on_free=1) or a pattern (page_poison=1).  The kernel relies on that
+ * when it hands the page out, so a host that discards free pages must put the
+ * same value back.
  */
 #include <linux/mm.h>
 #include <linux/poison.h>
@@ -16,18 +17,18 @@ static bool vb_free_pages_keep_a_value(void)
 
 static u32 vb_poison(void)
 {
-	/* Four times the byte; the kernel has at most one of the two on. */
+	/* page_poison, which fills with one byte, turns init_on_free off. */
 	return want_init_on_free() ? 0 : PAGE_POISON * 0x01010101U;
 }
 
 /**
- * vb_poison_validate() - settle what the guest says of its free pages
+ * vb_poison_validate() - accept or decline PAGE_POISON and REPORTING
  * @vdev: the device, before its features are fixed
  *
- * A driver that expects no value of free pages declines PAGE_POISON; one that
- * does must not report free pages to a host that cannot be told the value
- * (virtio 1.3, 5.5.6.7).  REPORTING has the last queue, so that no other
- * queue changes its number.
+ * A guest whose free pages have no value declines PAGE_POISON.  A guest whose
+ * free pages have one must not report them to a host that offers no field for
+ * the value (virtio 1.3, 5.5.6.7).  Declining REPORTING renumbers no other
+ * queue, since the reporting queue is the last.
  *
  * Context: Any.
  */
@@ -40,7 +41,7 @@ void vb_poison_validate(struct virtio_device *vdev)
 }
 
 /**
- * vb_poison_tell() - tell the host the value
+ * vb_poison_tell() - tell the host the value of free pages
  * @vdev: the device; its status does not say DRIVER_OK yet (virtio 1.3, 5.5.6.7)
  *
  * Context: May sleep.
@@ -60,11 +61,11 @@ void vb_poison_tell(struct virtio_device *vdev)
  * vb_poison_allows_reports() - does the host take memory that is reported to it?
  * @vdev: the device, its features fixed
  *
- * It cannot replace a page that has to keep a pattern, so that it ignores
- * reports then.
+ * A host cannot discard a page that must keep a pattern: it acknowledges the
+ * report and does nothing.
  *
  * Context: Any.
- * Return: true if there is a reporting queue, and it has an effect.
+ * Return: true if there is a reporting queue, and reports have an effect.
  */
 bool vb_poison_allows_reports(struct virtio_device *vdev)
 {

@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The statistics queue: one buffer, which the host hands back to ask again.
+ * The statistics queue: one buffer.  The host asks for new statistics by
+ * handing the buffer back (virtio 1.3, 5.5.6.3).
  */
 #include <linux/slab.h>
 
 #include "wire/wire.h"
 
-/* Two bytes of tag, eight of value (virtio 1.3, 5.5.6.3). */
+/* An entry has two bytes of tag and eight of value (virtio 1.3, 5.5.6.3). */
 static_assert(sizeof(struct virtio_balloon_stat) == 10);
 
 /**
- * vb_statsq_get() - the buffer that the next statistics go into
+ * vb_statsq_get() - get the buffer for the next statistics
  * @channel: the channel
  *
- * At most one buffer is in the queue (virtio 1.3, 5.5.6.3).
+ * At most one buffer may be in the queue (virtio 1.3, 5.5.6.3).
  *
  * Context: The statistics work.
- * Return: the buffer, or NULL: the host has it, or wants no statistics.
+ * Return: the buffer; NULL if the host still has it, or wants no statistics.
  */
 struct virtio_balloon_stat *vb_statsq_get(struct vb_channel *channel)
 {
@@ -32,10 +33,10 @@ struct virtio_balloon_stat *vb_statsq_get(struct vb_channel *channel)
 
 /**
  * vb_statsq_send() - hand statistics to the host
- * @channel: the channel; vb_statsq_get() returned the buffer
+ * @channel: the channel
  * @nr: entries in the buffer
  *
- * Context: The statistics work.
+ * Context: The statistics work, after vb_statsq_get() returned the buffer.
  */
 void vb_statsq_send(struct vb_channel *channel, unsigned int nr)
 {
@@ -67,9 +68,9 @@ void vb_statsq_abandon(struct vb_channel *channel)
 }
 
 /**
- * vb_statsq_init() - take the buffer
+ * vb_statsq_init() - allocate the buffer
  * @channel: the channel
- * @capacity: entries in it
+ * @capacity: entries that fit into the buffer
  *
  * Context: May sleep.
  * Return: 0 or -ENOMEM; vb_statsq_exit() is due either way.

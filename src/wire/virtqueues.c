@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Which virtqueues the device has, and who hears of them.
+ * Which virtqueues the device has, and which queue of ours each becomes.
  */
 #include "wire/wire.h"
 
-/* The device's queues, in their order (virtio 1.3, 5.5.2). */
+/* All queues of a balloon device, in their order (virtio 1.3, 5.5.2). */
 enum vb_queue {
 	VB_QUEUE_INFLATE,
 	VB_QUEUE_DEFLATE,
@@ -34,13 +34,13 @@ static bool vb_queue_wanted(const struct virtio_device *vdev,
 /**
  * vb_virtqueues_open() - find the device's virtqueues
  * @channel: the channel
- * @callbacks: who hears of what the host has read
+ * @callbacks: called when the host has read something
  *
- * Each of the queues that were negotiated has the next number, so the array
- * that the transport gets has no holes.
+ * Hosts number only the queues that are negotiated, so the array for the
+ * transport must have no holes.
  *
- * Context: May sleep.  Nothing is sent yet.
- * Return: 0, or the transport's error.
+ * Context: May sleep.  No other user of the channel runs yet.
+ * Return: 0, or the transport's error: then no queue is open.
  */
 int vb_virtqueues_open(struct vb_channel *channel,
 		       const struct vb_callbacks *callbacks)
@@ -74,7 +74,10 @@ int vb_virtqueues_open(struct vb_channel *channel,
 
 	channel->swap_bytes = virtio_legacy_is_little_endian() !=
 			      virtio_is_little_endian(vdev);
-	/* Of the hosts only QEMU knows of poison, and QEMU reads chains. */
+	/*
+	 * No feature says whether a host reads chains.  Of the hosts we know,
+	 * QEMU does; and only QEMU offers PAGE_POISON.
+	 */
 	channel->reads_chains =
 		vb_device_offers(vdev, VIRTIO_BALLOON_F_PAGE_POISON) &&
 		virtqueue_get_vring_size(vq[VB_QUEUE_INFLATE]) > 1;
@@ -84,7 +87,7 @@ int vb_virtqueues_open(struct vb_channel *channel,
 	channel->statsq.vq = vq[VB_QUEUE_STATS];
 	channel->statsq.posted = false;
 	channel->hintq.vq = vq[VB_QUEUE_HINT];
-	channel->hintq.untold = false;
+	channel->hintq.unnotified = false;
 	return 0;
 }
 
@@ -92,7 +95,7 @@ int vb_virtqueues_open(struct vb_channel *channel,
  * vb_virtqueues_close() - give up the virtqueues
  * @channel: the channel, abandoned
  *
- * Context: May sleep.  Nobody sends any more.
+ * Context: May sleep.  No other user of the channel runs any more.
  */
 void vb_virtqueues_close(struct vb_channel *channel)
 {

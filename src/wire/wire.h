@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * How memory travels: the door of this floor, the only one that calls virtio's
- * queues.
+ * How memory travels: the door of this floor.  No other floor calls
+ * virtqueue_*().
  *
- * A batch is sent once, cut into buffers, and belongs to the channel until the
- * host has read all of it.
+ * The channel cuts each batch that is sent into buffers.  The batch belongs to
+ * the channel until the host has read all of these buffers.
  */
 #ifndef VB_WIRE_H
 #define VB_WIRE_H
@@ -18,21 +18,25 @@
 #include "compat.h"
 #include "counters.h"
 
-/* Some hosts drop a descriptor of more than 1,024 bytes. */
+/*
+ * The longest descriptor: Firecracker and Cloud Hypervisor drop a descriptor
+ * of more than 1,024 bytes.
+ */
 #define VB_DESC_PFNS		256U
-/* Most PFNs in one buffer: a block, in two descriptors. */
+/* The longest buffer of PFNs: one block, in two descriptors. */
 #define VB_BUFFER_PFNS		(2 * VB_DESC_PFNS)
-/* Most ranges in one buffer: the smallest ring of the hosts we know. */
+/* The longest buffer of ranges: the smallest ring of the hosts we know. */
 #define VB_BUFFER_RANGES	32U
-/* Most buffers before the host on one queue: 128 MiB of blocks. */
+/* Buffers of one queue that the host has at the most: 128 MiB of blocks. */
 #define VB_NR_BUFFERS		64U
 
-/* The host gets this long before it counts as silent. */
+/* A host that leaves a queue unread for this long counts as silent. */
 #define VB_SILENT_AFTER		(5 * HZ)
 
 /**
  * enum vb_engine - how blocks travel
- * @VB_ENGINE_AUTO: as ranges where that can be; as a choice only
+ * @VB_ENGINE_AUTO: only a value of the module's parameter: as ranges where the
+ *                  host takes them, else as PFNs
  * @VB_ENGINE_PFN: as PFNs on the inflate queue
  * @VB_ENGINE_RANGE: as ranges on the reporting queue
  */
@@ -45,113 +49,142 @@ enum vb_engine {
 /**
  * struct vb_buffer - what goes before the host in one piece
  *
- * Belongs to the host from post to reap, else to the channel lock.
+ * @node and @batch are guarded by the channel lock.  What @pfn points to
+ * belongs to the host while the buffer is posted, else to the channel lock.
  */
 struct vb_buffer {
-	/** @node: in the queue's idle ones */
+	/** @node: in vb_batchq.idle while the buffer is not posted */
 	struct list_head node;
 	/** @batch: the batch that the buffer is a part of */
 	struct vb_batch *batch;
-	/** @pfn: room for VB_BUFFER_PFNS, in the device's byte order, or NULL */
+	/**
+	 * @pfn: room for VB_BUFFER_PFNS PFNs, in the device's byte order; NULL
+	 * on a queue of ranges; the pointer is constant
+	 */
 	u32 *pfn;
 };
 
 /**
- * struct vb_batchq - a queue of batches; all is guarded by the channel lock
+ * struct vb_batchq - a queue of batches
+ *
+ * The channel lock guards all fields.
  */
 struct vb_batchq {
-	/** @vq: the virtqueue; NULL while there is none */
+	/** @vq: the virtqueue; NULL while the queue is closed */
 	struct virtqueue *vq;
-	/** @unsent: batches with something still to be posted, oldest first */
+	/** @unsent: batches that are not posted to the end, oldest first */
 	struct list_head unsent;
-	/** @sent: batches that are posted and not acknowledged */
+	/** @sent: batches that are posted to the end and not acknowledged */
 	struct list_head sent;
 	/** @idle: buffers that the host does not have */
 	struct list_head idle;
-	/** @in_flight: how many buffers the host has */
+	/** @in_flight: buffers that the host has; read anywhere */
 	unsigned int in_flight;
-	/** @progress: jiffies when the last came back, or the first was posted */
+	/**
+	 * @progress: jiffies when the host last handed a buffer back, or when
+	 * the first buffer was posted to an empty queue; read anywhere
+	 */
 	unsigned long progress;
-	/** @buffer: all buffers; constant */
+	/** @buffer: all buffers, idle or in flight */
 	struct vb_buffer buffer[VB_NR_BUFFERS];
 };
 
-/* Queues of batches: one of PFNs for each enum vb_op, and one of ranges. */
+/* A queue of PFNs for each enum vb_op, and after these a queue of ranges. */
 #define VB_RANGES	VB_NR_OPS
 #define VB_NR_BATCHQS	(VB_NR_OPS + 1)
 
 /**
- * struct vb_statsq - the statistics queue; only the statistics work looks
+ * struct vb_statsq - the statistics queue
+ *
+ * Only the statistics work uses it, or main.c while that work cannot run.
  */
 struct vb_statsq {
-	/** @vq: the virtqueue, or NULL */
+	/** @vq: the virtqueue; NULL if the host wants no statistics */
 	struct virtqueue *vq;
-	/** @stats: the one buffer; the host's while @posted */
+	/** @stats: the one buffer; belongs to the host while @posted */
 	struct virtio_balloon_stat *stats;
 	/** @posted: the host has @stats */
 	bool posted;
 };
 
 /**
- * struct vb_hintq - the free page hint queue; under the channel lock
+ * struct vb_hintq - the free page hint queue
+ *
+ * The channel lock guards all fields.
  */
 struct vb_hintq {
-	/** @vq: the virtqueue, or NULL */
+	/** @vq: the virtqueue; NULL if the host asks for no hints */
 	struct virtqueue *vq;
-	/** @untold: something was posted that no notification was sent for */
-	bool untold;
+	/** @unnotified: a buffer was posted since the last notification */
+	bool unnotified;
 };
 
 /**
- * struct vb_channel - the conversation's pages, on their way
+ * struct vb_channel - batches, statistics and hints on their way to the host
  */
 struct vb_channel {
 	/**
-	 * @lock: guards the queues, but for statistics, and @acked; taken in
-	 * interrupts; innermost
+	 * @lock: guards @queue, @hintq, @sg, @acked and the counts below;
+	 * innermost; interrupts take it
 	 */
 	spinlock_t lock;
 	/** @vdev: the device; constant */
 	struct virtio_device *vdev;
-	/** @counters: where buffers and notifications are counted; constant */
+	/** @counters: counts buffers and notifications; constant */
 	struct vb_counters *counters;
-	/** @engine: how blocks travel: PFN or RANGE; constant while bound */
+	/** @engine: how blocks travel: PFN or RANGE; constant */
 	enum vb_engine engine;
-	/** @swap_bytes: the device's byte order is not the CPU's */
+	/**
+	 * @swap_bytes: the device's byte order is not the CPU's; constant while
+	 * the queues are open
+	 */
 	bool swap_bytes;
-	/** @reads_chains: the host reads all descriptors of a buffer of PFNs */
+	/**
+	 * @reads_chains: the host reads all descriptors of a buffer of PFNs;
+	 * like @swap_bytes
+	 */
 	bool reads_chains;
-	/** @queue: the inflate, the deflate and the reporting queue */
+	/** @queue: the inflate, the deflate and the reporting queue; @lock */
 	struct vb_batchq queue[VB_NR_BATCHQS];
-	/** @sg: ranges while they are posted; @lock */
+	/** @sg: scratch for the ranges of the buffer that is posted; @lock */
 	struct scatterlist sg[VB_BUFFER_RANGES];
 	/** @statsq: statistics */
 	struct vb_statsq statsq;
-	/** @hintq: free page hints */
+	/** @hintq: free page hints; @lock */
 	struct vb_hintq hintq;
-	/** @acked: VB_KIND_PAGES batches that the host has acknowledged; @lock */
+	/**
+	 * @acked: VB_KIND_PAGES batches that the host has acknowledged and the
+	 * worker has not collected; @lock
+	 */
 	struct list_head acked;
-	/** @unacked: batches sent and not acknowledged, by operation; @lock */
+	/**
+	 * @unacked: batches of any kind that were sent and are not acknowledged,
+	 * by operation; @lock, read anywhere
+	 */
 	unsigned int unacked[VB_NR_OPS];
 	/**
-	 * @owed: what the worker waits for: deflate notices that are not
-	 * acknowledged, and batches that it has not collected; @lock
+	 * @owed: batches that the worker still has to see: deflate notices
+	 * until the host has read them, and VB_KIND_PAGES batches until the
+	 * worker has collected them; @lock, read anywhere
 	 */
 	unsigned int owed;
-	/** @releasing: callers between taking pages out and sending the notice */
+	/**
+	 * @releasing: callers that take pages out of the balloon and have not
+	 * sent the deflate notice yet; atomic
+	 */
 	atomic_t releasing;
 	/**
-	 * @wait: woken when a batch is acknowledged that somebody sleeps for,
+	 * @wait: woken when the host has read a migration's batch or a report,
 	 * and when the driver stops
 	 */
 	wait_queue_head_t wait;
 };
 
 /**
- * struct vb_callbacks - who hears of it that the host has read something
- * @batches: on a queue of batches
- * @stats: on the statistics queue
- * @hint: on the hint queue
+ * struct vb_callbacks - called in an interrupt when the host has read a buffer
+ * @batches: of the inflate, the deflate or the reporting queue
+ * @stats: of the statistics queue: the host asks for new statistics
+ * @hint: of the hint queue
  */
 struct vb_callbacks {
 	vq_callback_t *batches;
@@ -159,7 +192,7 @@ struct vb_callbacks {
 	vq_callback_t *hint;
 };
 
-/* channel.c: batches, and what becomes of them */
+/* channel.c: batches on their way, and what becomes of them */
 int vb_channel_init(struct vb_channel *channel, struct virtio_device *vdev,
 		    struct vb_counters *counters);
 void vb_channel_exit(struct vb_channel *channel);
@@ -203,7 +236,7 @@ enum vb_engine vb_engine_choose(struct virtio_device *vdev);
 unsigned int vb_engine_blocks(enum vb_engine engine);
 const char *vb_engine_name(enum vb_engine engine);
 
-/* poison.c: what a free page contains, and who has to know */
+/* poison.c: what a free page contains, and what the host is told of that */
 void vb_poison_validate(struct virtio_device *vdev);
 void vb_poison_tell(struct virtio_device *vdev);
 bool vb_poison_allows_reports(struct virtio_device *vdev);
