@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The only place that knows that kernels differ.  What an older kernel lacks
- * is supplied here under its upstream name; what changed its shape gets a vb_
+ * The only place where kernels differ.  A function that an older kernel lacks
+ * is supplied here under its upstream name; a function that changed gets a vb_
  * wrapper shaped like the newest kernel's.  Kbuild probes for VB_HAVE_*.
  */
 #ifndef VB_COMPAT_H
@@ -24,7 +24,7 @@
 #include <linux/balloon_compaction.h>
 #endif
 
-/* What the newest kernels have in <linux/unroll.h>. */
+/* The newest kernels have unrolled_count() in <linux/unroll.h>. */
 #define VB_PRAGMA(words)	_Pragma(#words)
 #ifdef CONFIG_CC_IS_CLANG
 #define vb_unrolled(n)	VB_PRAGMA(clang loop unroll_count(n))
@@ -37,9 +37,9 @@
 #endif
 
 /*
- * Statistics that the header of an older kernel does not name (virtio 1.3).
- * Some hosts choke on tags that they do not know, and drivers of that age sent
- * none of these.
+ * Tags of virtio 1.3 (5.5.6.4) that the header of an older kernel does not
+ * name.  The driver of such a kernel does not send them, and some hosts drop a
+ * buffer with tags that they do not know.
  */
 #ifdef VIRTIO_BALLOON_S_OOM_KILL
 #define VB_SENDS_MORE_STATS	true
@@ -53,7 +53,7 @@
 #define VIRTIO_BALLOON_S_DIRECT_RECLAIM	15
 #endif
 
-/* Reclaim counters: vm events once, node statistics since 7.x. */
+/* Reclaim counters are vm events before 7.x, and node statistics since. */
 #ifdef VB_HAVE_NODE_PGSCAN
 #define vb_reclaim_counter(events, item) \
 	((void)(events), global_node_page_state(item))
@@ -72,11 +72,12 @@
 #endif
 
 /*
- * Memory that the balloon takes is about to be discarded, and whoever gets it
- * afterwards gets it zeroed; but under init_on_alloc the allocator zeroes it
- * for us too.  __GFP_ZEROTAGS has it zeroed along with its memory tags, by a
- * function that on a machine without tags does nothing.  Newer kernels ask
- * that function whether it has, and zero.
+ * Keeps the allocator from zeroing pages for the balloon under init_on_alloc=1.
+ * Zeroing is of no use: the host discards the page, and the allocator zeroes
+ * the page again for its next user.  With __GFP_ZEROTAGS the allocator leaves
+ * zeroing to tag_clear_highpage(), which does nothing on an architecture
+ * without memory tags (post_alloc_hook() in mm/page_alloc.c).  In newer kernels
+ * that function returns whether it has zeroed, and the allocator does the rest.
  */
 #if defined(VB_HAVE_VOID_TAG_CLEAR) && !defined(__HAVE_ARCH_TAG_CLEAR_HIGHPAGE)
 #define VB_GFP_UNTOUCHED	__GFP_ZEROTAGS
@@ -84,7 +85,7 @@
 #define VB_GFP_UNTOUCHED	((__force gfp_t)0)
 #endif
 
-/* Does the allocator write to pages that it hands out? */
+/* Does the allocator zero the pages that it hands out to the balloon? */
 static inline bool vb_pages_come_touched(void)
 {
 	return !VB_GFP_UNTOUCHED && want_init_on_alloc(0) &&
@@ -106,7 +107,7 @@ static inline bool vb_device_offers(struct virtio_device *vdev, unsigned int bit
 }
 #endif
 
-/* Balloon: in /proc/meminfo; the core counts single pages only. */
+/* "Balloon:" in /proc/meminfo.  The kernel's core counts only single pages. */
 static inline void vb_balloon_count(struct page *page, long pages)
 {
 #ifdef VB_HAVE_NR_BALLOON_PAGES
@@ -143,12 +144,15 @@ static inline int vb_find_vqs(struct virtio_device *vdev, unsigned int nr,
 }
 #endif
 
-/* The largest order that the page allocator knows; MAX_ORDER is not always it. */
+/*
+ * The largest order of the page allocator.  MAX_ORDER of an older kernel may be
+ * that or one more.
+ */
 #ifndef MAX_PAGE_ORDER
 #define MAX_PAGE_ORDER	((int)ARRAY_SIZE(((struct zone *)NULL)->free_area) - 1)
 #endif
 
-/* Shrinkers: registered by their user once, allocated by the core since 6.7. */
+/* Since 6.7 the kernel allocates shrinkers; before, their user did. */
 typedef unsigned long vb_shrink_t(struct shrinker *shrinker,
 				  struct shrink_control *control);
 
@@ -215,7 +219,7 @@ static inline struct shrinker *vb_shrinker_new(const char *name,
 }
 #endif
 
-/* Free page reporting: before 7.x a device has to take reports of full length. */
+/* Before 7.x a device must take reports of PAGE_REPORTING_CAPACITY ranges. */
 static inline int
 vb_page_reporting_set_capacity(struct page_reporting_dev_info *reporting,
 			       unsigned int capacity)
@@ -257,12 +261,13 @@ vb_page_reporting_unregister(struct page_reporting_dev_info *reporting)
 #endif
 
 /*
- * The balloon core.  Since 7.x it adjusts the managed page count and swaps a
- * migrated page for its replacement by itself; before, the driver does both.
+ * The balloon core.  Since 7.x the core adjusts the managed page count, and
+ * replaces a migrated page on its list; before, the driver does both.
  *
- * A migration that fails after the host was told of the new page leaves that
- * page to us by a reference.  6.1's compaction uses it for the next migration
- * all the same, so there it must not fail: the old page leaves the balloon.
+ * A migration may have to fail after the host was told of the new page.  The
+ * driver then keeps the new page by a reference.  But 6.1's compaction_free()
+ * ignores references and uses the page for the next migration, so before 7.x a
+ * migration does not fail: the old page leaves without a replacement.
  */
 #ifdef VB_HAVE_BALLOON_H
 #define VB_MIGRATION_MAY_FAIL	true

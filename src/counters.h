@@ -9,7 +9,7 @@
 
 /**
  * VB_COUNTERS() - all counters: their names here, and in balloon/stats/
- * @x: what to make of each
+ * @x: macro to apply to each: x(enum value, name of the file)
  *
  * Documentation/ABI/testing/sysfs-driver-vballoon says what a person reads of
  * each of them; `scripts/style docs` compares the two.
@@ -50,7 +50,7 @@ enum vb_counter {
 
 /**
  * struct vb_counters - the counters of a device
- * @value: by enum vb_counter
+ * @value: by enum vb_counter, each in its own unit; atomic
  */
 struct vb_counters {
 	atomic_long_t value[VB_NR_COUNTERS];
@@ -59,8 +59,8 @@ struct vb_counters {
 /**
  * vb_counters_add() - count
  * @counters: the counters
- * @counter: which
- * @n: how much to add
+ * @counter: which of them
+ * @n: how much to add, in the counter's unit
  *
  * Context: Any.
  */
@@ -73,10 +73,10 @@ static inline void vb_counters_add(struct vb_counters *counters,
 /**
  * vb_counters_read() - read a counter
  * @counters: the counters
- * @counter: which
+ * @counter: which of them
  *
  * Context: Any.
- * Return: its value.
+ * Return: its value, in the counter's unit.
  */
 static inline long vb_counters_read(struct vb_counters *counters,
 				    enum vb_counter counter)

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Pages leave the balloon: at once, and the host hears of it afterwards, or when
- * the host has been told (MUST_TELL_HOST).  Nothing here allocates.
+ * Pages leave the balloon.  The guest uses them at once, and the host reads the
+ * deflate notice later; under MUST_TELL_HOST the guest uses them only when the
+ * host has read their deflate.  Nothing here allocates.
  */
 #include "vballoon.h"
 
-/* Pages are in use again: the host hears of it when the worker runs next. */
-static void vb_deflate_notify(struct vb_device *vb, struct vb_batch *notice,
+/*
+ * End what vb_channel_release_begin() began.  The worker posts the notice when
+ * it runs next, so that a caller that is out of memory notifies no host.
+ */
+static void vb_deflate_finish(struct vb_device *vb, struct vb_batch *notice,
 			      unsigned long nr)
 {
 	if (notice)
@@ -20,10 +24,10 @@ static void vb_deflate_notify(struct vb_device *vb, struct vb_batch *notice,
  * @vb: the device, without MUST_TELL_HOST
  * @nr: guest pages wanted
  *
- * The host hears of it when the worker runs next.  Allocates nothing.
+ * The worker posts the deflate notice when it runs next.
  *
- * Context: Process context, also when memory has run out.
- * Return: guest pages given back.
+ * Context: Process context, also when memory has run out.  Allocates nothing.
+ * Return: guest pages given back, which may be fewer than @nr.
  */
 unsigned long vb_deflate_now(struct vb_device *vb, unsigned long nr)
 {
@@ -31,23 +35,23 @@ unsigned long vb_deflate_now(struct vb_device *vb, unsigned long nr)
 
 	vb_channel_release_begin(&vb->channel);
 	nr = vb_store_release(&vb->store, nr, &notice);
-	vb_deflate_notify(vb, notice, nr);
+	vb_deflate_finish(vb, notice, nr);
 	return nr;
 }
 
 /**
  * vb_deflate_step() - let one batch leave the balloon
  * @vb: the device
- * @nr: guest pages wanted
+ * @nr: guest pages wanted; one batch may have fewer
  *
  * Context: The worker.  Allocates nothing.
- * Return: see above.
+ * Return: 0, -EBUSY or -EAGAIN; see vballoon.h.
  */
 int vb_deflate_step(struct vb_device *vb, unsigned long nr)
 {
 	struct vb_batch *batch;
 
-	/* What is on its way in has to arrive before it can leave. */
+	/* Pages on their way in can leave only after they have arrived. */
 	nr = min(nr, vb_store_held(&vb->store));
 	if (!nr)
 		return -EBUSY;
@@ -67,12 +71,12 @@ int vb_deflate_step(struct vb_device *vb, unsigned long nr)
 }
 
 /**
- * vb_deflate_evict() - let blocks leave where memory goes offline
+ * vb_deflate_evict() - let blocks leave memory that goes offline
  * @vb: the device
- * @range: where
+ * @range: the page frames that go offline
  *
  * Context: The worker.  Allocates nothing.
- * Return: see above.
+ * Return: 0 or -EBUSY; see vballoon.h.
  */
 int vb_deflate_evict(struct vb_device *vb, const struct vb_range *range)
 {
@@ -80,7 +84,10 @@ int vb_deflate_evict(struct vb_device *vb, const struct vb_range *range)
 	unsigned long nr;
 
 	if (!vb_block_within(&vb->store, range)) {
-		/* What left carries the notice, until the host has read it. */
+		/*
+		 * The notice lives in a page of the range, and is freed only
+		 * when the host has read it.
+		 */
 		if (vb_channel_deflates_unread(&vb->channel))
 			return -EBUSY;
 		if (vb_transfer_overlaps(vb, range))
@@ -91,7 +98,7 @@ int vb_deflate_evict(struct vb_device *vb, const struct vb_range *range)
 	if (!vb_must_tell(vb)) {
 		vb_channel_release_begin(&vb->channel);
 		nr = vb_block_release(&vb->store, ULONG_MAX, range, &batch);
-		vb_deflate_notify(vb, batch, nr);
+		vb_deflate_finish(vb, batch, nr);
 		return 0;
 	}
 	batch = vb_transfer_get(vb);

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A batch is filled and goes into the balloon.
+ * A batch is filled and sent into the balloon.
  */
 #include <linux/mm.h>
 
 #include "vballoon.h"
 
-/* What is on its way may be blocks. */
+/*
+ * How many blocks the next batch may take of @nr guest pages.  All pages that
+ * are on their way into the balloon count as blocks, since vb_transfer.moving
+ * does not tell the kinds apart: so blocks never exceed their share.
+ */
 static unsigned long vb_inflate_blocks(struct vb_device *vb, unsigned long nr)
 {
 	unsigned long blocks = min_t(unsigned long, nr / VB_BLOCK_PAGES,
@@ -18,7 +22,7 @@ static unsigned long vb_inflate_blocks(struct vb_device *vb, unsigned long nr)
 	return min(blocks, (share - min(share, size)) / VB_BLOCK_PAGES);
 }
 
-/* Free memory that the balloon may take, without what hints have taken. */
+/* Is enough memory free, without the blocks in the pool, to take @nr pages? */
 static bool vb_inflate_has_room(struct vb_device *vb, unsigned long nr)
 {
 	u64 floor = vb_policy_floor(vb_store_total(&vb->store), PAGE_SHIFT);
@@ -30,7 +34,7 @@ static void vb_inflate_fill_blocks(struct vb_device *vb, struct vb_batch *batch,
 				   unsigned long blocks)
 {
 	vb_block_prepare(&vb->store, batch, blocks);
-	/* There may be room without a block, since hints take blocks. */
+	/* Hints may have taken all free blocks, while smaller pages are free. */
 	if (blocks && !batch->nr &&
 	    vb_reclaim_yield(&vb->reclaim, blocks * VB_BLOCK_PAGES))
 		vb_block_prepare(&vb->store, batch, blocks);
@@ -59,7 +63,7 @@ static void vb_inflate_fill(struct vb_device *vb, struct vb_batch *batch,
 	}
 }
 
-/* One block too many, for which single pages will leave. */
+/* Take a block beyond the target; the policy then lets single pages leave. */
 static void vb_inflate_fill_exchange(struct vb_device *vb,
 				     struct vb_batch *batch)
 {
@@ -74,7 +78,7 @@ static int vb_inflate_batch(struct vb_device *vb, const struct vb_goal *goal)
 
 	if (vb_channel_deflates_unread(&vb->channel))
 		return -EBUSY;
-	/* The last batch is for the way back, which may be urgent. */
+	/* Under MUST_TELL_HOST a deflation needs a batch, and may be urgent. */
 	if (vb_must_tell(vb) && list_is_singular(&vb->transfer.idle))
 		return -EBUSY;
 	batch = vb_transfer_get(vb);
@@ -85,7 +89,10 @@ static int vb_inflate_batch(struct vb_device *vb, const struct vb_goal *goal)
 		vb_inflate_fill_exchange(vb, batch);
 	else
 		vb_inflate_fill(vb, batch, goal->step);
-	/* Again: one of these pages may have left the balloon just now. */
+	/*
+	 * A page of this batch may have left the balloon after the first check,
+	 * by an OOM notifier or a migration, with its deflate unread.
+	 */
 	if (!batch->nr || vb_channel_deflates_unread(&vb->channel)) {
 		nr = batch->nr;
 		vb_store_abort(batch);
@@ -102,10 +109,12 @@ static int vb_inflate_batch(struct vb_device *vb, const struct vb_goal *goal)
 /**
  * vb_inflate_step() - send one batch into the balloon
  * @vb: the device
- * @goal: what the policy wants, a step above 0
+ * @goal: what the policy wants; its step is above 0, in guest pages
+ *
+ * Runs at low priority, since no program waits for an inflation.
  *
  * Context: The worker.  May sleep and reclaim.
- * Return: see above.
+ * Return: 0, -EBUSY or -ENOMEM; see vballoon.h.
  */
 int vb_inflate_step(struct vb_device *vb, const struct vb_goal *goal)
 {

@@ -31,7 +31,7 @@ static void vb_hint_read(struct virtqueue *vq)
 	vb_hint_answered(&vb->hint);
 }
 
-/* What the host has read, by the queue that it read it from. */
+/* Called in an interrupt when the host has read a buffer. */
 static const struct vb_callbacks vb_callbacks = {
 	.batches = vb_batches_read,
 	.stats = vb_stats_read,
@@ -48,8 +48,8 @@ static void vb_config_changed(struct virtio_device *vdev)
 }
 
 /*
- * Start the conversation.  The device has agreed on features, and its status
- * does not say DRIVER_OK yet.
+ * Begin the conversation with a device whose features are negotiated and whose
+ * status is not DRIVER_OK yet.
  */
 static int vb_begin(struct vb_device *vb)
 {
@@ -68,7 +68,7 @@ static int vb_begin(struct vb_device *vb)
 		goto err_oom;
 	vb_poison_tell(vb->vdev);
 	virtio_device_ready(vb->vdev);
-	/* Left by a driver before us, or by ourselves before a suspend. */
+	/* An earlier driver may have left a value other than 0. */
 	virtio_cread_le(vb->vdev, struct virtio_balloon_config, actual,
 			&vb->actual);
 
@@ -92,8 +92,8 @@ err_channel:
 }
 
 /*
- * End the conversation, whatever the host does or does not: after the reset it
- * holds no page, so all go back to the guest.
+ * End the conversation, even if the host is silent: once the device is reset,
+ * the host holds no page, so all of them go back to the guest.
  */
 static void vb_end(struct vb_device *vb)
 {
@@ -109,10 +109,10 @@ static void vb_end(struct vb_device *vb)
 	vb_migrate_stop(vb);
 
 	vb_worker_write_actual(vb, 0);
-	/* A report that is on its way finds that nothing can be sent. */
+	/* A report that begins now fails, since the queues are broken. */
 	virtio_break_device(vb->vdev);
 	virtio_reset_device(vb->vdev);
-	/* A callback may have queued them before the reset. */
+	/* An interrupt before the reset may have queued both again. */
 	cancel_delayed_work_sync(&vb->worker.work);
 	vb_stats_stop(vb);
 
@@ -143,7 +143,10 @@ static void vb_stop(struct vb_device *vb)
 	mutex_unlock(&vb->life);
 }
 
-/* For good: the next kernel knows of no balloon. */
+/*
+ * Shutdown, reboot or kexec: the device must be reset and stay so, since the
+ * next kernel may have no balloon driver.
+ */
 static int vb_reboot_notify(struct notifier_block *nb, unsigned long action,
 			    void *data)
 {
@@ -181,7 +184,7 @@ static struct vb_device *vb_alloc(struct virtio_device *vdev)
 	vb_store_init(&vb->store, !vb_deflates_on_oom(vb));
 	vb->channel.engine = vb_engine_choose(vdev);
 	vb->transfer.blocks = vb_engine_blocks(vb->channel.engine);
-	/* Nobody is told of ranges that come back. */
+	/* Reported memory needs no deflate before the guest uses it again. */
 	vb->store.tells_blocks = vb->channel.engine == VB_ENGINE_PFN;
 	vb_reserve_init(vb);
 	vb_reclaim_init(&vb->reclaim, &vb->hint);
@@ -210,7 +213,7 @@ static int vb_probe(struct virtio_device *vdev)
 	if (!vb)
 		return -ENOMEM;
 	vdev->priv = vb;
-	/* Whoever looks into sysfs finds it there. */
+	/* Before target_bytes in sysfs can be read. */
 	vb_worker_read_target(vb);
 
 	rc = vb_sysfs_add(vb);
@@ -245,7 +248,7 @@ static void vb_remove(struct virtio_device *vdev)
 	unregister_reboot_notifier(&vb->reboot_nb);
 	vb_sysfs_remove(vb);
 	vb_stop(vb);
-	/* Again, if it failed to come back after a suspend. */
+	/* vb_stop() does nothing if vb_restore() failed after a suspend. */
 	virtio_reset_device(vdev);
 	vb_offline_exit(vb);
 	vb_free(vb);
@@ -267,8 +270,9 @@ static int vb_restore(struct virtio_device *vdev)
 static int vb_validate(struct virtio_device *vdev)
 {
 	/*
-	 * PFNs are guest-physical whatever stands between the device and
-	 * memory (virtio 1.3, 5.5.6).  A host that insists will say so.
+	 * A balloon device cannot use the platform's DMA addresses, since PFNs
+	 * are guest-physical (virtio 1.3, 5.5.6).  A host that insists on them
+	 * refuses these features.
 	 */
 	if (virtio_has_feature(vdev, VIRTIO_F_ACCESS_PLATFORM))
 		dev_info(&vdev->dev, "declines ACCESS_PLATFORM: a balloon speaks of guest-physical pages\n");
@@ -278,8 +282,8 @@ static int vb_validate(struct virtio_device *vdev)
 }
 
 /*
- * Every queue that is offered before the last one in use must be negotiated,
- * since hosts and drivers number them differently: reporting is the last.
+ * Hosts may number the queues that they offer rather than those that are
+ * negotiated.  Both agree if no queue before the last one in use is declined.
  */
 static const unsigned int vb_features[] = {
 	VIRTIO_BALLOON_F_MUST_TELL_HOST,

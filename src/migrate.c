@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The kernel moves a page of the balloon: compaction, CMA, memory offlining.
- * The new page is inflated, then the old one deflated, each with a bounded
- * wait.  What the host has not read in time stays here, with a reference to
- * its page, until the worker finds that it has (vb_migrate_settle()).
+ * The new page is inflated, then the old page is deflated, each with a bounded
+ * wait.  A page whose batch the host has not read in time is parked here with a
+ * reference, until vb_migrate_settle() sees that the host has read the batch.
  */
 #include <linux/pagemap.h>
 
 #include "vballoon.h"
 
-/* A migration waits this long for the host. */
+/* A migration waits this long for the host to read one batch. */
 #define VB_MIGRATE_WAIT		(2 * HZ)
 
 static void vb_migrate_set(struct vb_batch *batch, enum vb_op op,
@@ -26,24 +26,24 @@ static void vb_migrate_send(struct vb_device *vb, struct vb_batch *batch,
 	vb_migrate_set(batch, op, page);
 	vb_channel_send(&vb->channel, batch);
 	vb_channel_pump(&vb->channel);
-	/* What comes back may be the worker's. */
+	/* The reap may have finished a batch of the worker's. */
 	if (vb_channel_reap(&vb->channel))
 		vb_worker_answered(&vb->worker);
 }
 
-/* Wait for the host if it is not too long. */
 static bool vb_migrate_wait(struct vb_device *vb, struct vb_batch *batch)
 {
 	wait_event_timeout(vb->channel.wait,
 			   vb_batch_acknowledged(batch) ||
-			   vb_worker_stopping(&vb->worker) || vb_channel_broken(&vb->channel),
+			   vb_worker_stopping(&vb->worker) ||
+			   vb_channel_broken(&vb->channel),
 			   VB_MIGRATE_WAIT);
 	return vb_batch_acknowledged(batch);
 }
 
 /*
- * A reference keeps a page whose batch the host has not read in time.  It may
- * have by now, which nobody but the worker would see.
+ * Keep a page, by a reference, until the host has read its batch.  The host may
+ * have read the batch just now, so the worker must run.
  */
 static void vb_migrate_park(struct vb_device *vb, enum vb_op op,
 			    struct page *page)
@@ -54,8 +54,8 @@ static void vb_migrate_park(struct vb_device *vb, enum vb_op op,
 }
 
 /*
- * Return: 0 when the new page has taken the old one's place, -ENOENT when the
- * old one has left without a replacement, -EAGAIN when nothing has changed.
+ * Return: 0 if the new page replaces the old one, -ENOENT if the old page
+ * leaves the balloon and no page replaces it, -EAGAIN if the old page stays.
  */
 static int vb_migrate_locked(struct vb_device *vb, struct page *newpage,
 			     struct page *page)
@@ -66,8 +66,8 @@ static int vb_migrate_locked(struct vb_device *vb, struct page *newpage,
 	    !vb_batch_can_name(page_to_pfn(newpage)))
 		return -EAGAIN;
 	/*
-	 * The host is behind, or it still has deflates to read, which may well
-	 * name the new page: the page stays where it is for now.
+	 * The old page stays where it is while the host is slow, or has unread
+	 * deflates: one of these may name the new page.
 	 */
 	if (migrator->parked[VB_INFLATE] || migrator->parked[VB_DEFLATE] ||
 	    vb_channel_deflates_unread(&vb->channel) ||
@@ -95,8 +95,9 @@ static int vb_migrate_locked(struct vb_device *vb, struct page *newpage,
 }
 
 /*
- * Called by the balloon core with both pages locked.  A trylock: the worker
- * may be here by way of its own allocations.
+ * The balloon core calls this with both pages locked.  A trylock, since the
+ * worker may get here by its own allocations: it must not sleep for another
+ * migration, which waits for the host.
  */
 static int vb_migrate_page(struct balloon_dev_info *balloon,
 			   struct page *newpage, struct page *page,
@@ -117,17 +118,17 @@ static int vb_migrate_page(struct balloon_dev_info *balloon,
 		vb_transfer_moved(vb, VB_DEFLATE, 1);
 		rc = 0;
 	}
-	/* vb_stop() waits for this lock, long before @vb is freed. */
+	/* @vb is still there: vb_migrate_stop() waits for this lock. */
 	mutex_unlock(&vb->migrator.lock);
 	return rc;
 }
 
 /**
- * vb_migrate_parked() - does a page wait here for the host?
+ * vb_migrate_parked() - is a page parked until the host has read its batch?
  * @vb: the device
  *
  * Context: Any.
- * Return: true if vb_migrate_settle() has something to do, now or later.
+ * Return: true if vb_migrate_settle() must be called, now or later.
  */
 bool vb_migrate_parked(struct vb_device *vb)
 {
@@ -136,11 +137,11 @@ bool vb_migrate_parked(struct vb_device *vb)
 }
 
 /**
- * vb_migrate_settle() - finish what the host has read too late
+ * vb_migrate_settle() - release parked pages whose batch the host has read
  * @vb: the device
  *
- * The new page of a migration that gave up is in the host's hands, so it goes
- * into the balloon; the old page of one that did not is free now.
+ * A parked new page goes into the balloon, since the host holds it.  A parked
+ * old page is freed, since the host has read its deflate.
  *
  * Context: The worker.  May sleep.
  */
@@ -149,13 +150,13 @@ void vb_migrate_settle(struct vb_device *vb)
 	struct vb_migrator *migrator = &vb->migrator;
 	struct page *page;
 
-	/* Seldom; and who parked a page is about to let go of the lock. */
+	/* A migration that parks a page holds the lock only a moment longer. */
 	if (!vb_migrate_parked(vb))
 		return;
 	mutex_lock(&migrator->lock);
 	page = migrator->parked[VB_INFLATE];
 	if (page && vb_batch_acknowledged(migrator->inflate)) {
-		/* The migration that gave it up may still hold its lock. */
+		/* The kernel may not have unlocked the page after its failure. */
 		folio_wait_locked(page_folio(page));
 		migrator->parked[VB_INFLATE] = NULL;
 		vb_store_commit(&vb->store, migrator->inflate);
@@ -170,8 +171,8 @@ void vb_migrate_settle(struct vb_device *vb)
 }
 
 /**
- * vb_migrate_stop() - wait for the migration that runs; later ones are refused
- * @vb: the device; stopping
+ * vb_migrate_stop() - wait for a migration that runs
+ * @vb: the device; stopping, so that later migrations are refused
  *
  * Context: May sleep.
  */
@@ -183,10 +184,10 @@ void vb_migrate_stop(struct vb_device *vb)
 }
 
 /**
- * vb_migrate_drop() - let go of what the host never read
- * @vb: the device; stopped, reset, its channel closed
+ * vb_migrate_drop() - free the parked pages whose batch the host never read
+ * @vb: the device; stopped, reset, its channel abandoned
  *
- * Context: Any; nobody else looks any more.
+ * Context: Any.  No worker and no migration runs any more.
  */
 void vb_migrate_drop(struct vb_device *vb)
 {
@@ -201,7 +202,7 @@ void vb_migrate_drop(struct vb_device *vb)
 }
 
 /**
- * vb_migrate_init() - let the kernel move pages of the balloon
+ * vb_migrate_init() - allocate both batches and let the kernel move pages
  * @vb: the device, its store initialised
  *
  * Context: May sleep.
@@ -221,7 +222,7 @@ int vb_migrate_init(struct vb_device *vb)
 }
 
 /**
- * vb_migrate_exit() - free what vb_migrate_init() took
+ * vb_migrate_exit() - free what vb_migrate_init() allocated
  * @vb: the device, its store empty
  *
  * Context: Any.

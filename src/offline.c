@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory goes offline.  The kernel moves single pages by itself, but blocks
- * stand in its way: the worker gives those back to the guest, whose range it
- * is no longer to use, and takes others for them.
+ * Memory goes offline.  The kernel moves single pages by itself, but cannot move
+ * blocks.  So the worker lets the blocks of the range leave the balloon, and
+ * then inflates to the target again from other memory.
  */
 #include <linux/memory.h>
 #include <linux/mm.h>
 
 #include "vballoon.h"
 
-/* The offlining waits this long for the blocks to leave. */
+/* The notifier waits this long for the blocks to leave. */
 #define VB_OFFLINE_WAIT	(10 * HZ)
 
 static void vb_offline_set(struct vb_device *vb, unsigned long start,
@@ -31,7 +31,7 @@ static void vb_offline_set(struct vb_device *vb, unsigned long start,
  */
 bool vb_offline_range(struct vb_device *vb, struct vb_range *range)
 {
-	/* Hardly ever, and who has set it kicks the worker. */
+	/* A range missed here is seen next: the notifier kicks the worker. */
 	if (READ_ONCE(vb->offline.range.start) == READ_ONCE(vb->offline.range.end))
 		return false;
 	spin_lock(&vb->offline.wait.lock);
@@ -41,9 +41,10 @@ bool vb_offline_range(struct vb_device *vb, struct vb_range *range)
 }
 
 /**
- * vb_offline_done() - no block is there any more
+ * vb_offline_done() - no block is left in a range
  * @vb: the device
- * @range: where; by now it may be another that is waited for
+ * @range: the page frames.  The notifier may wait for another range by now,
+ *         which stays as it is
  *
  * Context: Process context.
  */
@@ -67,8 +68,9 @@ static bool vb_offline_wait(struct vb_device *vb)
 }
 
 /*
- * The range is isolated by now: what is freed there is not handed out again.
- * Offlinings are one at a time, under the memory hotplug lock.
+ * The kernel has isolated the range (offline_pages()), so the allocator does not
+ * hand out blocks that are freed there.  The memory hotplug lock allows one
+ * offlining at a time.
  */
 static int vb_offline_notify(struct notifier_block *nb, unsigned long action,
 			     void *data)
@@ -87,8 +89,8 @@ static int vb_offline_notify(struct notifier_block *nb, unsigned long action,
 }
 
 /**
- * vb_offline_stop() - let an offlining go on that waits for blocks to leave
- * @vb: the device, stopping: all will leave
+ * vb_offline_stop() - wake an offlining that waits for blocks to leave
+ * @vb: the device, stopping, so that all blocks leave
  *
  * Context: Any.
  */
@@ -98,7 +100,7 @@ void vb_offline_stop(struct vb_device *vb)
 }
 
 /**
- * vb_offline_init() - hear of memory that goes offline
+ * vb_offline_init() - be called before memory goes offline
  * @vb: the device
  *
  * Context: May sleep.
@@ -112,7 +114,7 @@ int vb_offline_init(struct vb_device *vb)
 }
 
 /**
- * vb_offline_exit() - no more, and none is running
+ * vb_offline_exit() - be called no more; no notifier runs afterwards
  * @vb: the device, stopped
  *
  * Context: May sleep.

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Deflate on OOM: the guest has run out of memory and is about to kill.
+ * Deflate on OOM: the guest has run out of memory, and the kernel is about to
+ * kill a program.
  */
 #include <linux/oom.h>
 
 #include "vballoon.h"
 
-/* Given back each time: 4 MiB. */
+/* Guest pages that one call of the notifier gives back: 4 MiB. */
 #define VB_OOM_GIFT	((4UL << 20) >> PAGE_SHIFT)
-/* How long an allocation waits for a host that must be told. */
+/* Under MUST_TELL_HOST the notifier waits this long for the host. */
 #define VB_OOM_WAIT	HZ
 
-/* Under MUST_TELL_HOST memory is only back when the host knows: wait a bit. */
+/* The worker deflates, since only the worker may use the batches. */
 static unsigned long vb_oom_ask(struct vb_device *vb)
 {
 	long before = atomic_long_read(&vb->transfer.returned);
@@ -49,7 +50,7 @@ static int vb_oom_notify(struct notifier_block *nb, unsigned long unused,
 	unsigned long *total = parm;
 	unsigned long freed;
 
-	/* Others, hints among them, had enough. */
+	/* Notifiers of a higher priority, like that of hints, freed enough. */
 	if (*total >= VB_OOM_GIFT)
 		return NOTIFY_OK;
 	set_bit(VB_EVENT_OOM, &vb->worker.events);
@@ -61,11 +62,11 @@ static int vb_oom_notify(struct notifier_block *nb, unsigned long unused,
 }
 
 /**
- * vb_oom_wanted() - how much does an OOM notifier wait for?
+ * vb_oom_wanted() - how many pages does an OOM notifier wait for?
  * @vb: the device
  *
  * Context: Any.
- * Return: guest pages.
+ * Return: guest pages; 0 if no notifier waits.
  */
 unsigned long vb_oom_wanted(struct vb_device *vb)
 {
@@ -73,7 +74,7 @@ unsigned long vb_oom_wanted(struct vb_device *vb)
 }
 
 /**
- * vb_oom_served() - a batch has left for the notifier
+ * vb_oom_served() - the worker has sent a batch for the notifier
  * @vb: the device
  *
  * Context: The worker.
@@ -84,7 +85,7 @@ void vb_oom_served(struct vb_device *vb)
 }
 
 /**
- * vb_oom_start() - deflate on OOM, where the host agreed to that
+ * vb_oom_start() - deflate on OOM from now on, if DEFLATE_ON_OOM is negotiated
  * @vb: the device; its queues are open
  *
  * Context: May sleep.
@@ -100,7 +101,7 @@ int vb_oom_start(struct vb_device *vb)
 }
 
 /**
- * vb_oom_stop() - no more, and none is running
+ * vb_oom_stop() - deflate on OOM no more; no notifier runs afterwards
  * @vb: the device, stopping
  *
  * Context: May sleep.

@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "policy.h"
 
-/* Pauses after a shortage: doubled each time, from the first to the last. */
+/* A pause after a shortage doubles with each, from the first to the last. */
 #define VB_SHORT_FIRST_MS	1000
 #define VB_OOM_FIRST_MS		16000
 #define VB_PAUSE_LAST_MS	64000
-/* One exchange after the other: 2 MiB each, 20 MiB a second. */
+/* Time between two exchanges: 2 MiB each, so at most 20 MiB a second. */
 #define VB_EXCHANGE_MS		100
 
 /*
- * An inflation leaves 1/64 of the guest's memory available, at least 16 MiB:
- * on top of the watermarks, which available memory is counted above.  Reclaim
- * makes it wobble, so an eighth of that has to be there for another step.
+ * The floor: an inflation leaves 1/64 of the guest's memory available, at least
+ * 16 MiB.  Available memory does not include the kernel's watermarks
+ * (si_mem_available()).  Reclaim makes the available memory go up and down by a
+ * little, so an inflation goes on only when an eighth of the floor is available
+ * above the floor.
  */
 #define VB_FLOOR_SHARE		64
 #define VB_FLOOR_LEAST		(16ULL << 20)
 #define VB_ROOM_SHARE		8
-/* By default the guest keeps 1/32 of its memory, but not less than 64 MiB. */
+/* The default reservation is 1/32 of the guest's memory, at least 64 MiB. */
 #define VB_RESERVE_SHARE	32
 #define VB_RESERVE_LEAST	(64ULL << 20)
 
-/* Steps are signed, and times end somewhere. */
+/* The largest s64 and the largest u64: sums are cut off instead of wrapping. */
 #define VB_STEP_MAX		(~0ULL >> 1)
 #define VB_TIME_MAX		(~0ULL)
 
@@ -48,11 +50,11 @@ static u64 vb_share(u64 total, unsigned int share, u64 least)
 
 /**
  * vb_policy_reserve() - the default reservation
- * @total: pages that the guest has with an empty balloon
- * @page_shift: log2 of the page size
+ * @total: guest pages that the guest has with an empty balloon
+ * @page_shift: log2 of the bytes in a guest page
  *
  * Context: Any.
- * Return: pages that the guest keeps when nobody said otherwise.
+ * Return: guest pages.
  */
 u64 vb_policy_reserve(u64 total, unsigned int page_shift)
 {
@@ -60,9 +62,9 @@ u64 vb_policy_reserve(u64 total, unsigned int page_shift)
 }
 
 /**
- * vb_policy_floor() - what an inflation leaves available
- * @total: pages that the guest has with an empty balloon
- * @page_shift: log2 of the page size
+ * vb_policy_floor() - how much memory an inflation leaves available
+ * @total: guest pages that the guest has with an empty balloon
+ * @page_shift: log2 of the bytes in a guest page
  *
  * Context: Any.
  * Return: guest pages.
@@ -73,15 +75,16 @@ u64 vb_policy_floor(u64 total, unsigned int page_shift)
 }
 
 /**
- * vb_policy_short() - the guest could not or should not give more
+ * vb_policy_short() - pause the inflation after a shortage
  * @policy: the policy
  * @why: what was short
  * @now: time in ms
  *
- * Inflation pauses; each shortage doubles the pause.  But one time of need may
- * call the OOM notifiers often: that is one shortage, which lasts.
+ * Each shortage doubles the pause.  The kernel may call the OOM notifiers many
+ * times while memory stays short, so another OOM during the pause after one
+ * begins the pause again without doubling it.
  *
- * Context: Any; the caller sees to it that it is alone.
+ * Context: Any; the caller excludes other callers of the policy.
  */
 void vb_policy_short(struct vb_policy *policy, enum vb_limit why, u64 now)
 {
@@ -108,12 +111,13 @@ static void vb_policy_forget(struct vb_policy *policy)
 }
 
 /**
- * vb_policy_fed() - the guest gave all that it was asked for in one step
+ * vb_policy_fed() - the guest gave all pages that one step asked for
  * @policy: the policy
  *
- * Ends a run of shortages.  After an OOM it takes more: the whole target.
+ * The next shortage pauses as the first one did.  A pause after an OOM is
+ * forgotten only when a target is reached.
  *
- * Context: Any; the caller sees to it that it is alone.
+ * Context: Any; the caller excludes other callers of the policy.
  */
 void vb_policy_fed(struct vb_policy *policy)
 {
@@ -124,12 +128,13 @@ void vb_policy_fed(struct vb_policy *policy)
 /**
  * vb_policy_exchanged() - an exchange was tried
  * @policy: the policy
- * @done: there was a free block
+ * @done: true if the guest could spare a block
  * @now: time in ms
  *
- * The next one is due soon, or after a pause that doubles.
+ * The next exchange is due after VB_EXCHANGE_MS, or after a failure when a pause
+ * has passed that doubles with each failure.
  *
- * Context: Any; the caller sees to it that it is alone.
+ * Context: Any; the caller excludes other callers of the policy.
  */
 void vb_policy_exchanged(struct vb_policy *policy, bool done, u64 now)
 {
@@ -145,8 +150,9 @@ void vb_policy_exchanged(struct vb_policy *policy, bool done, u64 now)
 }
 
 /*
- * The balloon rests, and what it holds in single pages would be better held as
- * blocks: the guest's memory was fragmented once and may not be any more.
+ * A balloon at its target tries to exchange single pages for blocks.  It took
+ * the single pages while the guest's memory was fragmented; by now a block may
+ * be free.
  */
 static void vb_policy_exchange(struct vb_policy *policy,
 			       const struct vb_view *view,
@@ -171,9 +177,9 @@ static void vb_policy_exchange(struct vb_policy *policy,
 }
 
 /*
- * A new target is a new question: ask the guest at once.  But a host that
- * asks for more, soon after the guest ran out of memory, has to wait; only a
- * target that is reached, or needs no inflation, makes us forget that.
+ * A new target ends the pause after a shortage, so that the guest is asked at
+ * once.  It does not end the pause after an OOM: that is forgotten when a target
+ * is reached and the pause is over, or when a new target needs no inflation.
  */
 static void vb_policy_retarget(struct vb_policy *policy,
 			       const struct vb_view *view)
@@ -194,13 +200,13 @@ static void vb_policy_retarget(struct vb_policy *policy,
 /**
  * vb_policy_goal() - decide what to do next
  * @policy: the policy
- * @view: what is known of guest and host
+ * @view: the state of guest and host
  *
- * A target below @view->held is always followed.  One above is followed as
- * long as the guest keeps its reservation and some available memory: the host
- * "SHOULD" get its pages (virtio 1.3, 5.5.6.1), it has no right to them.
+ * The policy always follows a target below @view->held.  It follows a target
+ * above while the guest keeps its reservation and the floor: the driver only
+ * "SHOULD" give the host its pages (virtio 1.3, 5.5.6.1).
  *
- * Context: Any; the caller sees to it that it is alone.
+ * Context: Any; the caller excludes other callers of the policy.
  * Return: the goal.
  */
 struct vb_goal vb_policy_goal(struct vb_policy *policy,
@@ -221,7 +227,7 @@ struct vb_goal vb_policy_goal(struct vb_policy *policy,
 	if (!wanted) {
 		if (view->held < view->target) {
 			goal.limited_by = VB_LIMIT_RESERVE;
-			/* The guest may get more memory, which is no event. */
+			/* Nothing tells the driver that memory was plugged in. */
 			goal.delay = VB_PAUSE_LAST_MS;
 		}
 		vb_policy_exchange(policy, view, &goal);

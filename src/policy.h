@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * How much: plain integers in, one goal out.  Nothing here calls the kernel,
- * so that tests/unit compiles the same text in user space.
+ * How much memory the balloon takes: plain integers in, one goal out.  No kernel
+ * call here, so that tests/unit compiles the same text in user space.
  */
 #ifndef VB_POLICY_H
 #define VB_POLICY_H
@@ -10,7 +10,7 @@
 
 /**
  * VB_LIMITS() - what keeps the balloon from its target, as a person reads it
- * @x: what to make of each
+ * @x: macro to apply to each: x(enum value, name)
  *
  * Documentation/ABI/testing/sysfs-driver-vballoon explains them; `scripts/style
  * docs` compares the two.
@@ -34,7 +34,7 @@ enum vb_limit {
 
 /**
  * struct vb_view - what the policy looks at
- * @now: time in ms, from any start, never going back
+ * @now: time in ms, from any start; never goes back
  * @target: pages that the host wants in the balloon
  * @held: pages in the balloon and on their way into it
  * @total: pages that the guest would have with an empty balloon
@@ -42,7 +42,7 @@ enum vb_limit {
  * @reserve: pages that the guest keeps whatever the host wants
  * @floor: pages that an inflation leaves available
  * @singles: pages in the balloon that are not in blocks
- * @block: pages in a block
+ * @block: pages in a block; 0 if single pages are not exchanged for blocks
  *
  * All pages are guest pages (PAGE_SIZE).
  */
@@ -63,10 +63,12 @@ struct vb_view {
  * @target: the target it saw last, in pages
  * @retry_at: no inflation before this time, in ms
  * @pause: the last pause after a shortage, in ms; 0 for none
- * @why: the reason for @retry_at, or VB_LIMIT_NONE; OOM stays until the target
- *       is reached
+ * @why: the reason for @retry_at, or VB_LIMIT_NONE; VB_LIMIT_OOM stays until a
+ *       target is reached
  * @exchange_at: no exchange before this time, in ms
- * @exchange_pause: the last pause after one that failed, in ms; 0 for none
+ * @exchange_pause: the last pause after a failed exchange, in ms; 0 for none
+ *
+ * The guard is the caller's: only the worker calls the policy.
  */
 struct vb_policy {
 	u64 target;
@@ -79,11 +81,12 @@ struct vb_policy {
 
 /**
  * struct vb_goal - what to do next
- * @step: pages to inflate (above 0) or to deflate (below 0)
- * @delay: when @step is 0: ms until it is worth asking again, 0 for "not before
+ * @step: guest pages to inflate (above 0) or to deflate (below 0)
+ * @delay: if @step is 0: ask again after this many ms; 0 for "only when
  *         something changes"
  * @limited_by: what keeps the balloon from its target
- * @exchange: @step is a block, for which as many single pages shall leave
+ * @exchange: @step is one block beyond the target; as many single pages leave
+ *            afterwards
  */
 struct vb_goal {
 	s64 step;

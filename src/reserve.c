@@ -24,7 +24,7 @@ static unsigned int vb_suffix_shift(char suffix)
 	return 0;
 }
 
-/* "auto", or bytes with an optional suffix. */
+/* Parse bytes with an optional K, M or G, or "auto", which is 0. */
 static int vb_reserve_parse(const char *text, u64 *reserve)
 {
 	unsigned int shift;
@@ -84,7 +84,7 @@ MODULE_PARM_DESC(reserve, "memory that the guest keeps whatever the host asks fo
 
 /**
  * vb_reserve_init() - take the reservation from the module's parameter
- * @vb: the device
+ * @vb: the device, its store initialised
  *
  * Context: Any.
  */
@@ -99,7 +99,7 @@ void vb_reserve_init(struct vb_device *vb)
 /**
  * vb_reserve_pages() - the reservation in force
  * @vb: the device
- * @total: from vb_store_total()
+ * @total: guest pages from vb_store_total()
  *
  * Context: Any.
  * Return: guest pages.
@@ -118,10 +118,11 @@ u64 vb_reserve_pages(struct vb_device *vb, u64 total)
  * @vb: the device
  * @text: bytes with an optional K, M or G, or "auto"
  *
- * A larger one does not deflate the balloon; it stops an inflation.
+ * A reservation that the guest already falls short of stops an inflation, but
+ * does not deflate the balloon.
  *
  * Context: Process context.
- * Return: 0, -EINVAL for what is no size, -ERANGE for more than the guest has.
+ * Return: 0; -EINVAL if @text is no size; -ERANGE if the guest has less memory.
  */
 int vb_reserve_set(struct vb_device *vb, const char *text)
 {

@@ -18,7 +18,7 @@ static const char *const vb_limit_names[] = {
 	VB_LIMITS(VB_LIMIT_NAME)
 };
 
-/* What the log says of a limit.  Of a silent host it speaks as such. */
+/* How the log names a limit; VB_LIMIT_HOST has messages of its own. */
 static const char *const vb_reasons[] = {
 	[VB_LIMIT_RESERVE] = "its memory is at the reservation",
 	[VB_LIMIT_MEMORY] = "too little memory is available",
@@ -26,7 +26,7 @@ static const char *const vb_reasons[] = {
 };
 
 /**
- * vb_state_name() - what a person calls a state
+ * vb_state_name() - the name of a state in sysfs
  * @state: the state
  *
  * Context: Any.
@@ -38,7 +38,7 @@ const char *vb_state_name(enum vb_state state)
 }
 
 /**
- * vb_state_limit_name() - what a person calls a limit
+ * vb_state_limit_name() - the name of a limit in sysfs
  * @limit: the limit
  *
  * Context: Any.
@@ -50,14 +50,13 @@ const char *vb_state_limit_name(enum vb_limit limit)
 }
 
 /**
- * vb_state_set() - the one setter of the state, and the one place that speaks
- *                  of it
+ * vb_state_set() - set the state, and log a change that matters to a person
  * @vb: the device
  * @state: the state
- * @limit: what keeps the balloon from its target; a host that does not answer
- *         is found out here
+ * @limit: what keeps the balloon from its target; replaced by VB_LIMIT_HOST if
+ *         @state is VB_SILENT or VB_BROKEN
  *
- * Context: The worker, or while it does not run.
+ * Context: The worker, or while no worker can run.
  */
 void vb_state_set(struct vb_device *vb, enum vb_state state,
 		  enum vb_limit limit)
@@ -83,7 +82,7 @@ void vb_state_set(struct vb_device *vb, enum vb_state state,
 	if (state == VB_BROKEN && before != VB_BROKEN)
 		dev_err(dev, "the device broke its protocol; nothing moves until it is bound again\n");
 
-	/* Once a reason, until the host wants something else. */
+	/* Name each limit once, until the host changes its target. */
 	if (limit == VB_LIMIT_NONE || limit == VB_LIMIT_HOST ||
 	    vb->complained & BIT(limit))
 		return;

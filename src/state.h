@@ -9,7 +9,7 @@
 
 /**
  * VB_STATES() - all states: their names here, and in balloon/state
- * @x: what to make of each
+ * @x: macro to apply to each: x(enum value, name)
  *
  * Documentation/ABI/testing/sysfs-driver-vballoon says what a person reads of
  * each of them; `scripts/style docs` compares the two.

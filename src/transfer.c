@@ -9,17 +9,17 @@
 #define CREATE_TRACE_POINTS
 #include <trace/events/vballoon.h>
 
-/* A nice value behind programs: a quarter of a CPU beside a busy one. */
+/* Nice 5: a quarter of a CPU beside a busy program at nice 0. */
 #define VB_LOWER_PRIORITY	5
 
 /**
- * vb_transfer_lower_priority() - do what no program waits for at low priority
+ * vb_transfer_lower_priority() - lower the priority of the current thread
  *
- * The thread is the workqueue's and was lent: set_user_nice() has to give back
- * what this returns.
+ * For work that no program waits for.  The thread belongs to the workqueue, so
+ * the caller must give the value returned to set_user_nice() afterwards.
  *
  * Context: A work item.
- * Return: the nice value of before.
+ * Return: the thread's nice value before the call.
  */
 int vb_transfer_lower_priority(void)
 {
@@ -34,7 +34,7 @@ int vb_transfer_lower_priority(void)
  * @vb: the device
  *
  * Context: The worker.
- * Return: the batch, or NULL while all are on their way.
+ * Return: the batch, or NULL while all are sent.
  */
 struct vb_batch *vb_transfer_get(struct vb_device *vb)
 {
@@ -48,7 +48,7 @@ struct vb_batch *vb_transfer_get(struct vb_device *vb)
 }
 
 /**
- * vb_transfer_put() - the batch is idle again
+ * vb_transfer_put() - put a batch back among the idle ones
  * @vb: the device
  * @batch: the batch; it has no pages
  *
@@ -63,7 +63,7 @@ void vb_transfer_put(struct vb_device *vb, struct vb_batch *batch)
  * vb_transfer_send() - send a batch
  * @vb: the device
  * @batch: a batch with pages
- * @op: which way they go
+ * @op: whether the pages enter or leave the balloon
  *
  * Context: The worker.
  */
@@ -78,10 +78,10 @@ void vb_transfer_send(struct vb_device *vb, struct vb_batch *batch,
 }
 
 /**
- * vb_transfer_moved() - count and trace pages that came in or left
+ * vb_transfer_moved() - count and trace pages that entered or left the balloon
  * @vb: the device
- * @op: which
- * @nr: guest pages; none is no news
+ * @op: whether the pages entered or left
+ * @nr: guest pages; 0 is neither counted nor traced
  *
  * Context: Any.
  */
@@ -95,7 +95,7 @@ void vb_transfer_moved(struct vb_device *vb, enum vb_op op, unsigned long nr)
 }
 
 /**
- * vb_transfer_held() - the balloon's size once all has arrived that is sent
+ * vb_transfer_held() - the balloon's size once all inflations are acknowledged
  * @vb: the device
  *
  * Context: The worker.
@@ -107,8 +107,11 @@ unsigned long vb_transfer_held(struct vb_device *vb)
 }
 
 /**
- * vb_transfer_collect() - finish what the host has acknowledged
+ * vb_transfer_collect() - finish the batches that the host has acknowledged
  * @vb: the device
+ *
+ * The pages of an inflation enter the balloon; those of a deflation, which only
+ * MUST_TELL_HOST makes wait, are freed.
  *
  * Context: The worker.  May sleep.
  */
@@ -151,7 +154,7 @@ bool vb_transfer_overlaps(struct vb_device *vb, const struct vb_range *range)
 }
 
 /**
- * vb_transfer_init() - take all the memory that batches need
+ * vb_transfer_init() - allocate all batches
  * @vb: the device
  *
  * Context: May sleep.
@@ -173,8 +176,8 @@ int vb_transfer_init(struct vb_device *vb)
 }
 
 /**
- * vb_transfer_empty() - give everything back, in the balloon or on its way
- * @vb: the device: stopped and reset, so that no host holds a page
+ * vb_transfer_empty() - give back all pages, in the balloon or in a batch
+ * @vb: the device, stopped and reset, so that the host holds no page
  *
  * Context: May sleep.
  */
@@ -194,7 +197,7 @@ void vb_transfer_empty(struct vb_device *vb)
 }
 
 /**
- * vb_transfer_exit() - free what vb_transfer_init() took
+ * vb_transfer_exit() - free what vb_transfer_init() allocated
  * @vb: the device, its balloon empty
  *
  * Context: Any.

@@ -2,9 +2,9 @@
 /*
  * A balloon device as a list of its rooms, and the doors of the top floor.
  *
- * Only the rooms of this folder include it.  The floors below have doors of
- * their own (wire/wire.h, store/store.h, freepage/freepage.h) and do not know
- * that there is a struct vb_device.
+ * Only files of this folder include this header.  The floors below have headers
+ * of their own (wire/wire.h, store/store.h, freepage/freepage.h) and do not
+ * depend on struct vb_device.
  */
 #ifndef VBALLOON_H
 #define VBALLOON_H
@@ -18,22 +18,25 @@
 #include "policy.h"
 #include "state.h"
 
-/* Batches: 256 MiB on their way into the balloon at the most. */
+/* The worker's batches: at most 256 MiB are on their way at a time. */
 #define VB_NR_BATCHES		4U
 
 /**
  * struct vb_transfer - the worker's batches
  */
 struct vb_transfer {
-	/** @batch: all VB_KIND_PAGES batches; constant */
+	/** @batch: all VB_KIND_PAGES batches, idle or sent; constant */
 	struct vb_batch *batch[VB_NR_BATCHES];
-	/** @idle: those that are not on their way; worker only */
+	/** @idle: batches that are not sent; worker only */
 	struct list_head idle;
-	/** @blocks: blocks that a batch takes; constant while bound */
+	/** @blocks: blocks that an inflation puts into one batch; constant */
 	unsigned int blocks;
-	/** @moving: guest pages on their way, by operation; written by the worker */
+	/** @moving: guest pages in sent batches, by operation; worker only */
 	unsigned long moving[VB_NR_OPS];
-	/** @returned: guest pages that left after the host was told, ever */
+	/**
+	 * @returned: guest pages that went back to the guest after the host had
+	 * read their deflate, since the device was bound; atomic
+	 */
 	atomic_long_t returned;
 	/** @wait: woken when @returned grows, and when the driver stops */
 	wait_queue_head_t wait;
@@ -44,8 +47,9 @@ struct vb_transfer {
  */
 struct vb_migrator {
 	/**
-	 * @lock: held during a migration.  A migration takes it by trylock
-	 * only, since the worker may come there by its own allocations
+	 * @lock: held during a migration.  A migration only tries to take the
+	 * lock: the worker may get into a migration by its own allocations, and
+	 * must not sleep there for another one that waits for the host
 	 */
 	struct mutex lock;
 	/** @inflate: tells the host of the new page; @lock */
@@ -53,8 +57,9 @@ struct vb_migrator {
 	/** @deflate: tells the host of the old page; @lock */
 	struct vb_batch *deflate;
 	/**
-	 * @parked: by operation: the page whose batch the host has not
-	 * acknowledged in time, with a reference, or NULL; written under @lock
+	 * @parked: by operation: the page whose batch the host did not
+	 * acknowledge in time, with a reference, or NULL; written under @lock,
+	 * read anywhere
 	 */
 	struct page *parked[VB_NR_OPS];
 };
@@ -63,9 +68,12 @@ struct vb_migrator {
  * struct vb_oom - the guest is out of memory
  */
 struct vb_oom {
-	/** @nb: deflates, where the host agreed to that */
+	/** @nb: deflates on OOM; registered with DEFLATE_ON_OOM only */
 	struct notifier_block nb;
-	/** @wanted: guest pages that the notifier waits for the worker to give */
+	/**
+	 * @wanted: guest pages that a notifier waits for under MUST_TELL_HOST;
+	 * atomic
+	 */
 	atomic_long_t wanted;
 };
 
@@ -73,11 +81,11 @@ struct vb_oom {
  * struct vb_offline - memory goes offline
  */
 struct vb_offline {
-	/** @nb: hears of it */
+	/** @nb: called before memory goes offline */
 	struct notifier_block nb;
-	/** @range: frames that no block may stay in, or none; under @wait's lock */
+	/** @range: where no block may stay; empty for nowhere; @wait.lock */
 	struct vb_range range;
-	/** @wait: woken when the worker has evicted some, and when it stops */
+	/** @wait: woken when @range is free of blocks, and when the driver stops */
 	wait_queue_head_t wait;
 };
 
@@ -85,9 +93,12 @@ struct vb_offline {
  * struct vb_stats - statistics for the host
  */
 struct vb_stats {
-	/** @wq: of its own: statistics do not wait for a worker short of memory */
+	/**
+	 * @wq: runs @work; separate from the worker's, since the worker may
+	 * sleep in reclaim; constant
+	 */
 	struct workqueue_struct *wq;
-	/** @work: answers the host's request */
+	/** @work: fills the buffer and hands it to the host */
 	struct work_struct work;
 };
 
@@ -99,7 +110,7 @@ struct vb_device {
 	struct virtio_device *vdev;
 	/** @worker: the conversation with the host */
 	struct vb_worker worker;
-	/** @counters: what has been done */
+	/** @counters: what has been done since the device was bound; atomic */
 	struct vb_counters counters;
 
 	/** @channel: how memory travels */
@@ -124,55 +135,64 @@ struct vb_device {
 	/** @stats: statistics for the host */
 	struct vb_stats stats;
 
-	/** @policy: how much; worker only */
+	/** @policy: how much memory the balloon may take; worker only */
 	struct vb_policy policy;
-	/** @exchanging: a block takes the place of single pages; worker only */
+	/**
+	 * @exchanging: a block has gone into a balloon at its target, and single
+	 * pages leave for it; worker only
+	 */
 	bool exchanging;
-	/** @target: what the host wants, in guest pages; written by the worker */
+	/**
+	 * @target: what the host wants, in guest pages; written by the worker,
+	 * or before the worker can run; read anywhere
+	 */
 	unsigned long target;
-	/** @reserve: the reservation in bytes, 0 for the default; any time */
+	/** @reserve: the reservation in bytes, 0 for the default; no guard */
 	u64 reserve;
 	/**
-	 * @actual: the value of `actual` written last, in balloon pages;
-	 * worker, or stop when the worker is gone
+	 * @actual: the last value of the device's `actual`, in balloon pages;
+	 * worker, or main.c while no worker runs
 	 */
 	u32 actual;
-	/** @actual_at: jiffies of that write; like @actual */
+	/** @actual_at: when `actual` was last written, in jiffies; like @actual */
 	unsigned long actual_at;
 
-	/** @state: written by vb_state_set() */
+	/** @state: written by vb_state_set() only; read anywhere */
 	enum vb_state state;
-	/** @limited_by: like @state */
+	/** @limited_by: why the target is not reached; like @state */
 	enum vb_limit limited_by;
 	/**
 	 * @complained: bits of enum vb_limit that the log has named since the
-	 * target changed; worker only
+	 * target changed; like @actual
 	 */
 	unsigned long complained;
 
-	/** @life: held while the conversation begins or ends */
+	/** @life: held while the conversation begins or ends; outermost */
 	struct mutex life;
-	/** @leaving: the conversation does not begin again; @life */
+	/** @leaving: the machine goes down: never begin again; @life */
 	bool leaving;
-	/** @reboot_nb: shutdown, reboot and kexec */
+	/** @reboot_nb: called before shutdown, reboot and kexec */
 	struct notifier_block reboot_nb;
-	/** @dir: the sysfs folder */
+	/** @dir: the folder balloon/ in sysfs; constant while it exists */
 	struct kobject *dir;
 };
 
-/* Time as the policy has it, in ms. */
+/* The policy's time in ms; goes on while the guest is suspended. */
 static inline u64 vb_policy_now(void)
 {
 	return ktime_to_ms(ktime_get_boottime());
 }
 
-/* Pages may be used only when the host has read that they leave. */
+/*
+ * Must the host read the deflate of a page before the guest uses the page
+ * (virtio 1.3, 5.5.6)?
+ */
 static inline bool vb_must_tell(struct vb_device *vb)
 {
 	return virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_MUST_TELL_HOST);
 }
 
-/* The guest may take pages back, below the target, when memory runs out. */
+/* May the balloon shrink below the host's target when memory runs out? */
 static inline bool vb_deflates_on_oom(struct vb_device *vb)
 {
 	return virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_DEFLATE_ON_OOM);
@@ -184,10 +204,19 @@ void vb_worker_exit(struct vb_device *vb);
 void vb_worker_read_target(struct vb_device *vb);
 void vb_worker_write_actual(struct vb_device *vb, u32 actual);
 
-/* inflate.c: a batch is filled and goes in */
+/*
+ * The worker's steps, vb_inflate_step(), vb_deflate_step() and
+ * vb_deflate_evict(), return
+ *   0		something moved: ask the policy again
+ *   -EBUSY	the host must read something first
+ *   -ENOMEM	the guest could not give a page; the policy was told
+ *   -EAGAIN	every page left in the balloon is isolated for a migration
+ */
+
+/* inflate.c: a batch is filled and sent into the balloon */
 int vb_inflate_step(struct vb_device *vb, const struct vb_goal *goal);
 
-/* deflate.c: pages leave, at once or when the host has been told */
+/* deflate.c: pages leave, before or after the host has read that */
 int vb_deflate_step(struct vb_device *vb, unsigned long nr);
 unsigned long vb_deflate_now(struct vb_device *vb, unsigned long nr);
 int vb_deflate_evict(struct vb_device *vb, const struct vb_range *range);
@@ -220,7 +249,7 @@ void vb_oom_stop(struct vb_device *vb);
 unsigned long vb_oom_wanted(struct vb_device *vb);
 void vb_oom_served(struct vb_device *vb);
 
-/* offline.c: memory goes offline, and blocks are in its way */
+/* offline.c: memory goes offline, and blocks must leave it */
 int vb_offline_init(struct vb_device *vb);
 void vb_offline_exit(struct vb_device *vb);
 void vb_offline_stop(struct vb_device *vb);
@@ -232,7 +261,7 @@ void vb_reserve_init(struct vb_device *vb);
 u64 vb_reserve_pages(struct vb_device *vb, u64 total);
 int vb_reserve_set(struct vb_device *vb, const char *text);
 
-/* state.c: the one setter */
+/* state.c: the only setter of the state */
 void vb_state_set(struct vb_device *vb, enum vb_state state,
 		  enum vb_limit limit);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The conversation: ask the policy for a goal, move a batch towards it, tell
- * the host.  The worker never waits: when it is the host's turn it returns,
- * and an acknowledgment brings it back.
+ * The conversation: ask the policy for a goal, move a batch towards the goal,
+ * tell the host.  The worker never sleeps for the host: it returns, and the
+ * interrupt that follows the host's answer queues it again.
  */
 #include <linux/jiffies.h>
 #include <linux/mm.h>
@@ -11,18 +11,18 @@
 
 #include <trace/events/vballoon.h>
 
-/* `actual` is written when a goal is reached, and this often on the way. */
+/* The worker writes `actual` this often until the balloon is at rest. */
 #define VB_ACTUAL_EVERY		HZ
-/* While the host has something to do, look after it this often. */
+/* The worker checks this often whether the host has fallen silent. */
 #define VB_WATCH_EVERY		HZ
-/* All pages that are left are isolated for migration: look again. */
+/* The worker retries this often while all pages are isolated. */
 #define VB_ISOLATED_RETRY	(HZ / 10)
 
 /**
- * vb_worker_read_target() - read what the host wants
+ * vb_worker_read_target() - read the host's target
  * @vb: the device
  *
- * Context: The worker, or before it can run.  May sleep.
+ * Context: The worker, or while no worker can run.  May sleep.
  */
 void vb_worker_read_target(struct vb_device *vb)
 {
@@ -42,9 +42,9 @@ void vb_worker_read_target(struct vb_device *vb)
 /**
  * vb_worker_write_actual() - tell the host how large the balloon is
  * @vb: the device
- * @actual: balloon pages
+ * @actual: the size in balloon pages, of 4 KiB
  *
- * Context: The worker, or when it is gone.  May sleep.
+ * Context: The worker, or while no worker can run.  May sleep.
  */
 void vb_worker_write_actual(struct vb_device *vb, u32 actual)
 {
@@ -58,8 +58,8 @@ void vb_worker_write_actual(struct vb_device *vb, u32 actual)
 }
 
 /*
- * At once when the balloon rests; advice that the host has yet to read is no
- * reason to wait, since the guest has its pages.
+ * Write `actual` when no page moves, and each VB_ACTUAL_EVERY before.  Pages of
+ * an unread deflate notice do not count as moving: the guest uses them already.
  */
 static void vb_worker_tell_actual(struct vb_device *vb,
 				  const struct vb_goal *goal)
@@ -72,7 +72,7 @@ static void vb_worker_tell_actual(struct vb_device *vb,
 					   VB_PFNS_PER_PAGE);
 }
 
-static void vb_worker_note_events(struct vb_device *vb)
+static void vb_worker_read_events(struct vb_device *vb)
 {
 	if (test_and_clear_bit(VB_EVENT_CONFIG, &vb->worker.events))
 		vb_worker_read_target(vb);
@@ -80,7 +80,7 @@ static void vb_worker_note_events(struct vb_device *vb)
 		vb_policy_short(&vb->policy, VB_LIMIT_OOM, vb_policy_now());
 }
 
-/* Does the host leave anything unread, be it of the balloon's or of hints? */
+/* Has the host left any queue unread for too long, the hint queue included? */
 static bool vb_worker_host_silent(struct vb_device *vb)
 {
 	return vb_channel_silent(&vb->channel) || vb_hint_silent(&vb->hint);
@@ -99,7 +99,11 @@ static struct vb_goal vb_worker_goal(struct vb_device *vb)
 		.singles = vb_store_singles(&vb->store),
 	};
 
-	/* No exchange takes memory from the kernel for programs. */
+	/*
+	 * A guest with ZONE_MOVABLE or CMA exchanges nothing: blocks come from
+	 * memory that the kernel can use, single pages from memory that only
+	 * programs can use.
+	 */
 	if (vb_spare_share(VB_BLOCK_PAGES) == VB_BLOCK_PAGES)
 		view.block = VB_BLOCK_PAGES;
 	view.reserve = vb_reserve_pages(vb, view.total);
@@ -109,7 +113,10 @@ static struct vb_goal vb_worker_goal(struct vb_device *vb)
 	return goal;
 }
 
-/* One step; returns what the steps return, or -ENODATA when none is due. */
+/*
+ * Do the most urgent step.  Returns what the step returns (vballoon.h), -EIO
+ * for a broken device, or -ENODATA when there is nothing to do.
+ */
 static int vb_worker_advance(struct vb_device *vb, struct vb_goal *goal)
 {
 	struct vb_range range;
@@ -118,7 +125,7 @@ static int vb_worker_advance(struct vb_device *vb, struct vb_goal *goal)
 
 	vb_transfer_collect(vb);
 	vb_migrate_settle(vb);
-	vb_worker_note_events(vb);
+	vb_worker_read_events(vb);
 	if (vb_channel_broken(&vb->channel))
 		return -EIO;
 
@@ -160,8 +167,12 @@ static enum vb_state vb_worker_state(struct vb_device *vb, int rc,
 	return goal->limited_by ? VB_LIMITED : VB_IDLE;
 }
 
-/* Nothing to move: what is left to say.  The guest has its pages already. */
-static bool vb_worker_tell_rest(struct vb_device *vb)
+/*
+ * Post and reap what is unsent when no step moved a page.  At low priority
+ * without MUST_TELL_HOST: the guest uses the pages of these deflates already,
+ * so that no program waits.
+ */
+static bool vb_worker_pump(struct vb_device *vb)
 {
 	bool progress;
 	int nice;
@@ -174,7 +185,7 @@ static bool vb_worker_tell_rest(struct vb_device *vb)
 	return progress;
 }
 
-/* Move until there is nothing to do, the host's turn, or time for others. */
+/* Do steps until one makes no progress, or VB_WORK_SLICE has passed. */
 static int vb_worker_run(struct vb_device *vb, struct vb_goal *goal)
 {
 	unsigned long until = jiffies + VB_WORK_SLICE;
@@ -187,7 +198,7 @@ static int vb_worker_run(struct vb_device *vb, struct vb_goal *goal)
 		vb_worker_tell_actual(vb, goal);
 		progress = !rc;
 		if (rc && rc != -EIO)
-			progress = vb_worker_tell_rest(vb);
+			progress = vb_worker_pump(vb);
 	} while (progress && time_before(jiffies, until) &&
 		 !vb_worker_stopping(&vb->worker));
 	return progress ? 0 : rc;
@@ -219,7 +230,7 @@ static void vb_worker_work(struct work_struct *work)
 		delay = VB_ISOLATED_RETRY;
 		break;
 	case -ENOMEM:
-		/* The policy has set a pause; the next round finds it. */
+		/* The policy has set a pause: ask how long it is. */
 		delay = 0;
 		break;
 	case -ENODATA:
@@ -229,7 +240,10 @@ static void vb_worker_work(struct work_struct *work)
 	case -EIO:
 		break;
 	}
-	/* Not mod_: who kicked the worker meanwhile wants it now. */
+	/*
+	 * mod_delayed_work() would put off a worker that somebody has kicked
+	 * meanwhile: queue_delayed_work() does nothing if it is queued.
+	 */
 	if (delay >= 0 && !vb_worker_stopping(&vb->worker))
 		queue_delayed_work(vb->worker.wq, &vb->worker.work, delay);
 }
@@ -239,7 +253,7 @@ static void vb_worker_work(struct work_struct *work)
  * @vb: the device
  *
  * Context: May sleep.
- * Return: 0 or -ENOMEM.
+ * Return: 0 or -ENOMEM; vb_worker_exit() is due either way.
  */
 int vb_worker_init(struct vb_device *vb)
 {

@@ -1,31 +1,34 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * How any room calls the worker.  What the worker does is in worker.c, on the
- * top floor; this is all that the floors below know of it.
+ * How any floor calls the worker.  What the worker does is in worker.c, which
+ * the floors below do not depend on.
  */
 #ifndef VB_WORKER_H
 #define VB_WORKER_H
 
 #include <linux/workqueue.h>
 
-/* A work item makes way for the freezer and for others this often. */
+/* A work item returns after this long, so that the freezer can stop it. */
 #define VB_WORK_SLICE	(HZ / 10)
 
 /**
- * struct vb_worker - the worker, as others see it
+ * struct vb_worker - the work item that inflates and deflates
  */
 struct vb_worker {
 	/** @wq: runs @work; constant */
 	struct workqueue_struct *wq;
-	/** @work: the conversation with the host */
+	/** @work: the conversation with the host; never runs twice at a time */
 	struct delayed_work work;
-	/** @events: VB_EVENT_* bits: what the worker has to look at */
+	/** @events: VB_EVENT_* bits that the worker has not seen; atomic bits */
 	unsigned long events;
-	/** @awaits: the worker waits for the host; written by the worker */
+	/**
+	 * @awaits: the worker must run when the host has read something;
+	 * written by the worker, read anywhere
+	 */
 	bool awaits;
 	/**
-	 * @stopping: the conversation ends or has ended, no new work; written
-	 * under vb_device.life, before the queues go away
+	 * @stopping: the conversation ends, or has not begun: queue no work;
+	 * written under vb_device.life before the queues close, read anywhere
 	 */
 	bool stopping;
 };
@@ -35,11 +38,11 @@ struct vb_worker {
 #define VB_EVENT_OOM		1	/* the guest ran out of memory */
 
 /**
- * vb_worker_stopping() - does the conversation end?
+ * vb_worker_stopping() - does the conversation end, or has it not begun?
  * @worker: the worker
  *
  * Context: Any.
- * Return: true from the beginning of the end until the next start.
+ * Return: true from the first line of vb_end() until vb_begin() has succeeded.
  */
 static inline bool vb_worker_stopping(const struct vb_worker *worker)
 {
@@ -47,8 +50,10 @@ static inline bool vb_worker_stopping(const struct vb_worker *worker)
 }
 
 /**
- * vb_worker_kick() - let the worker run now
+ * vb_worker_kick() - let the worker run now, or again if it runs
  * @worker: the worker
+ *
+ * Does nothing while the conversation ends.
  *
  * Context: Any.
  */
@@ -62,8 +67,8 @@ static inline void vb_worker_kick(struct vb_worker *worker)
  * vb_worker_answered() - the host has read something
  * @worker: the worker
  *
- * The worker runs if it waits for the host.  Otherwise the page was one that
- * the kernel moves while the balloon rests, and there is nothing to do.
+ * Kicks the worker if it waits for the host.  If not, a page migration or a
+ * report has got its answer, and the worker has nothing to do.
  *
  * Context: Any.
  */

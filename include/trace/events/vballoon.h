@@ -10,7 +10,7 @@
 
 #define VB_LIMIT_SYMBOL(limit, name)	{ limit, name }
 
-/* What the policy saw and what it decided, once a step; bytes. */
+/* What the policy saw and decided, each time it was asked; sizes in bytes. */
 TRACE_EVENT(vballoon_goal,
 	TP_PROTO(int index, const struct vb_view *view,
 		 const struct vb_goal *goal),
@@ -43,7 +43,7 @@ TRACE_EVENT(vballoon_goal,
 				   VB_LIMITS(VB_LIMIT_SYMBOL)))
 );
 
-/* Pages have entered the balloon (inflate) or left it; bytes. */
+/* Pages have entered the balloon (inflate) or left it; size in bytes. */
 TRACE_EVENT(vballoon_moved,
 	TP_PROTO(int index, bool inflate, unsigned long pages),
 	TP_ARGS(index, inflate, pages),
