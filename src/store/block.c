@@ -2,10 +2,11 @@
 /*
  * The balloon's 2 MiB blocks.
  *
- * They are taken from what is free, never by reclaim or compaction, and they
- * do not move: so they are not asked for where memory has to be movable.  For
- * as long as the balloon has a block, each of its pages is marked offline:
- * dumps, hibernation and /proc/kcore leave it alone.
+ * A block comes from free memory, never by reclaim or compaction: on a
+ * fragmented guest these take longer than an inflation without blocks.  The
+ * kernel cannot move a block, so none comes from memory that must be movable.
+ * All pages of a block are marked offline (PageOffline()), so that dumps,
+ * hibernation and /proc/kcore do not read them.
  */
 #include <linux/mm.h>
 
@@ -14,11 +15,17 @@
 
 #define VB_GFP_BLOCK	(__GFP_THISNODE | __GFP_NOMEMALLOC | __GFP_NORETRY | \
 			 __GFP_NOWARN | VB_GFP_UNTOUCHED)
-/* Given back in one go, and told in one page: 512 MiB, 3 million instructions. */
-#define VB_BLOCK_GO	256UL
-static_assert(sizeof(struct vb_batch) + VB_BLOCK_GO * sizeof(u32) <= PAGE_SIZE);
+/*
+ * Blocks that one call gives back, 512 MiB: a compromise between few deflate
+ * notices and a short time before the caller can reschedule (3 million
+ * instructions).
+ */
+#define VB_BLOCK_CHUNK	256UL
+/* The deflate notice of a chunk must fit into one page. */
+static_assert(sizeof(struct vb_batch) + VB_BLOCK_CHUNK * sizeof(u32) <=
+	      PAGE_SIZE);
 
-/* Unrolled, since the loop costs as much as the marks. */
+/* Unrolled, since the loop itself takes as long as setting the marks. */
 static void vb_block_mark(struct page *page)
 {
 	unsigned long i;
@@ -56,14 +63,17 @@ static void vb_block_free(struct page *page)
 	__free_pages(page, VB_BLOCK_ORDER);
 }
 
-/* Make single pages of a block that the balloon no longer has. */
+/* Make single pages of a block that has left the balloon. */
 static void vb_block_split(struct page *page)
 {
 	vb_block_unmark(page);
 	split_page(page, VB_BLOCK_ORDER);
 }
 
-/* What the kernel's core does for single pages, but for the events. */
+/*
+ * Account a block as the kernel's core accounts single pages.  The callers
+ * count the vm events, for several blocks at once.
+ */
 static void vb_block_account(struct vb_store *store, struct page *page,
 			     long pages)
 {
@@ -73,9 +83,9 @@ static void vb_block_account(struct vb_store *store, struct page *page,
 }
 
 /*
- * The first block of the balloon, or the first in a range: its first page bears
- * the list's mark, as single pages bear the core's.  The lists of large balloons
- * are too long to search.
+ * The first block of the balloon, or of a range.  The list of a large balloon
+ * is too long to search for a range, so the first page of each block points to
+ * the list by its private field.
  */
 static struct page *vb_block_first(struct vb_store *store,
 				   const struct vb_range *range)
@@ -123,8 +133,9 @@ static unsigned long vb_block_dequeue(struct vb_store *store,
 	return got;
 }
 
-/* Add what a node has to spare, up to @nr blocks in all. */
-static void vb_node_take(struct vb_batch *batch, unsigned long nr, int nid)
+/* Add the blocks that a node can spare, until the batch has @nr. */
+static void vb_block_fill_from(struct vb_batch *batch, unsigned long nr,
+			       int nid)
 {
 	unsigned long spare = vb_spare_blocks(nid);
 	struct page *page;
@@ -138,14 +149,14 @@ static void vb_node_take(struct vb_batch *batch, unsigned long nr, int nid)
 }
 
 /**
- * vb_block_prepare() - take free blocks for the balloon
+ * vb_block_prepare() - allocate blocks for the balloon
  * @store: the store
  * @batch: an empty batch; gets the blocks, sorted
  * @nr: blocks wanted
  *
- * Fills @batch with as many as are to spare, which may be none.
+ * @batch gets as many as the guest can spare, which may be none.
  *
- * Context: The worker only (@store->sorted).
+ * Context: The worker only, which alone uses @store->sorted.
  */
 void vb_block_prepare(struct vb_store *store, struct vb_batch *batch,
 		      unsigned long nr)
@@ -155,16 +166,16 @@ void vb_block_prepare(struct vb_store *store, struct vb_batch *batch,
 	batch->order = VB_BLOCK_ORDER;
 	batch->nr = 0;
 	nr = min_t(unsigned long, nr, batch->capacity);
-	/* From nearby, then from anywhere. */
-	vb_node_take(batch, nr, numa_mem_id());
+	/* The nearest node first, as any allocation does. */
+	vb_block_fill_from(batch, nr, numa_mem_id());
 	for_each_online_node(nid)
-		vb_node_take(batch, nr, nid);
+		vb_block_fill_from(batch, nr, nid);
 	vb_pfn_sort(batch->pfn, store->sorted, batch->nr);
 }
 
 /**
  * vb_block_abort() - free the blocks of a batch
- * @batch: a batch of blocks that no host holds; is empty afterwards
+ * @batch: a batch of blocks that no host holds; empty afterwards
  *
  * Context: Any.
  */
@@ -178,11 +189,11 @@ void vb_block_abort(struct vb_batch *batch)
 }
 
 /**
- * vb_block_commit() - put acknowledged blocks in the balloon
- * @store: the store, which counts them already
- * @batch: the batch; is empty afterwards
+ * vb_block_commit() - put acknowledged blocks into the balloon
+ * @store: the store; @held counts the blocks already
+ * @batch: the batch; empty afterwards
  *
- * Context: Process context.
+ * Context: Process context; takes @store->lock.
  */
 void vb_block_commit(struct vb_store *store, struct vb_batch *batch)
 {
@@ -206,13 +217,13 @@ void vb_block_commit(struct vb_store *store, struct vb_batch *batch)
 }
 
 /**
- * vb_block_take() - take blocks out that the host must hear of first
+ * vb_block_take() - take out blocks whose deflate the host must read
  * @store: the store
- * @batch: an empty batch; gets the blocks
+ * @batch: an empty batch; gets the blocks, which may be fewer than @nr
  * @nr: blocks wanted
- * @range: only blocks with any of these page frames, or NULL
+ * @range: only blocks that have a page frame in this range, or NULL
  *
- * Context: Process context.  Allocates nothing.
+ * Context: Process context; takes @store->lock.  Allocates nothing.
  */
 void vb_block_take(struct vb_store *store, struct vb_batch *batch,
 		   unsigned long nr, const struct vb_range *range)
@@ -231,8 +242,8 @@ void vb_block_take(struct vb_store *store, struct vb_batch *batch,
 	}
 }
 
-/* The first page of a block carries the deflate notice, the others are free. */
-static struct vb_batch *vb_block_carrier(struct page *page)
+/* Make a deflate notice in the first page of a block; free the other pages. */
+static struct vb_batch *vb_block_notice(struct page *page)
 {
 	struct vb_batch *batch = page_address(page);
 	unsigned long i;
@@ -240,7 +251,8 @@ static struct vb_batch *vb_block_carrier(struct page *page)
 	vb_block_split(page);
 	for (i = 1; i < VB_BLOCK_PAGES; i++)
 		__free_page(page + i);
-	vb_batch_init(batch, VB_KIND_NOTICE, VB_BLOCK_GO, (u32 *)(batch + 1));
+	vb_batch_init(batch, VB_KIND_NOTICE, VB_BLOCK_CHUNK,
+		      (u32 *)(batch + 1));
 	batch->op = VB_DEFLATE;
 	batch->order = VB_BLOCK_ORDER;
 	return batch;
@@ -249,11 +261,12 @@ static struct vb_batch *vb_block_carrier(struct page *page)
 /**
  * vb_block_release() - give blocks back to the guest at once
  * @store: the store
- * @nr: blocks wanted; one call gives 256 at the most
- * @range: only blocks with any of these page frames, or NULL
- * @notice: gets the deflate notice, or NULL if there is nothing to tell
+ * @nr: blocks wanted; one call gives VB_BLOCK_CHUNK at the most
+ * @range: only blocks that have a page frame in this range, or NULL
+ * @notice: gets the deflate notice, or NULL if the host needs none
  *
- * Context: Process context, also when memory has run out.
+ * Context: Process context, also when memory has run out; takes @store->lock.
+ * Allocates nothing.
  * Return: guest pages that left the balloon.
  */
 unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
@@ -265,12 +278,12 @@ unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
 	LIST_HEAD(blocks);
 	unsigned long pfn;
 
-	nr = vb_block_dequeue(store, &blocks, min(nr, VB_BLOCK_GO), range);
+	nr = vb_block_dequeue(store, &blocks, min(nr, VB_BLOCK_CHUNK), range);
 	list_for_each_entry_safe(page, next, &blocks, lru) {
 		list_del(&page->lru);
 		pfn = page_to_pfn(page);
 		if (store->tells_blocks && !batch)
-			batch = vb_block_carrier(page);
+			batch = vb_block_notice(page);
 		else
 			vb_block_free(page);
 		if (batch)
@@ -281,11 +294,11 @@ unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
 }
 
 /**
- * vb_block_within() - is a block in the balloon that has one of these frames?
+ * vb_block_within() - does a block of the balloon have a page frame in a range?
  * @store: the store
  * @range: the page frames
  *
- * Context: Process context.
+ * Context: Process context; takes @store->lock.
  * Return: true if so.
  */
 bool vb_block_within(struct vb_store *store, const struct vb_range *range)
@@ -299,12 +312,12 @@ bool vb_block_within(struct vb_store *store, const struct vb_range *range)
 }
 
 /**
- * vb_block_break() - take a block out of the balloon and make pages of it
+ * vb_block_break() - take a block out of the balloon and split it into pages
  * @store: the store
  *
- * Context: Process context, also when memory has run out.
- * Return: the first of VB_BLOCK_PAGES pages, which are the caller's; NULL if
- * there is no block.
+ * Context: Process context, also when memory has run out; takes @store->lock.
+ * Return: the first of VB_BLOCK_PAGES pages, which belong to the caller; NULL
+ * if the balloon has no block.
  */
 struct page *vb_block_break(struct vb_store *store)
 {
@@ -330,7 +343,7 @@ void vb_block_empty(struct vb_store *store)
 	struct page *page, *next;
 	LIST_HEAD(blocks);
 
-	while (vb_block_dequeue(store, &blocks, VB_BLOCK_GO, NULL)) {
+	while (vb_block_dequeue(store, &blocks, VB_BLOCK_CHUNK, NULL)) {
 		list_for_each_entry_safe(page, next, &blocks, lru) {
 			list_del(&page->lru);
 			vb_block_free(page);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Blocks, as the store uses them.
+ * Blocks, as store.c uses them.
  */
 #ifndef VB_BLOCK_H
 #define VB_BLOCK_H

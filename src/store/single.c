@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The balloon's single pages.  The kernel's balloon core has them, and may move
- * them.
+ * The balloon's single pages.  They are in a list of the kernel's balloon core
+ * (mm/balloon_compaction.c), which isolates them to move them.
  */
 #include "pfn.h"
 #include "store/single.h"
 
 /*
- * Movable, so that ballooned memory does not stand in anybody's way; gentle:
- * one round of reclaim, never the reserves, never the OOM killer.
+ * Movable, so that compaction and offlining can move the balloon.  One round of
+ * reclaim, but neither the reserves nor the OOM killer: a guest that is short
+ * of memory gives no page.
  */
-#define VB_GFP	(VB_GFP_MOVABLE | __GFP_NOMEMALLOC | __GFP_NORETRY | \
-		 __GFP_NOWARN | VB_GFP_UNTOUCHED)
+#define VB_GFP_SINGLE	(VB_GFP_MOVABLE | __GFP_NOMEMALLOC | __GFP_NORETRY | \
+			 __GFP_NOWARN | VB_GFP_UNTOUCHED)
 
 static struct page *vb_batch_page(const struct vb_batch *batch, unsigned int i)
 {
@@ -29,10 +30,10 @@ static void vb_batch_add(struct vb_batch *batch, struct page *page)
  * @batch: an empty batch; gets the pages, sorted
  * @nr: guest pages wanted
  *
- * Fills @batch with as many as the guest can give without pain, which may be
- * none.
+ * @batch gets fewer pages, or none, if one round of reclaim does not find more.
  *
- * Context: May sleep and reclaim.  The worker only (@store->scratch).
+ * Context: The worker only, which alone uses @store->scratch and
+ * @store->sorted.  May sleep and reclaim.
  */
 void vb_single_prepare(struct vb_store *store, struct vb_batch *batch,
 		       unsigned long nr)
@@ -44,7 +45,7 @@ void vb_single_prepare(struct vb_store *store, struct vb_batch *batch,
 	batch->order = 0;
 	while (nr) {
 		want = min_t(unsigned long, nr, ARRAY_SIZE(store->scratch));
-		got = alloc_pages_bulk(VB_GFP, want, store->scratch);
+		got = alloc_pages_bulk(VB_GFP_SINGLE, want, store->scratch);
 		if (!got)
 			break;
 		for (i = 0; i < got; i++) {
@@ -62,7 +63,7 @@ void vb_single_prepare(struct vb_store *store, struct vb_batch *batch,
 
 /**
  * vb_single_abort() - free the pages of a batch
- * @batch: a batch of single pages that no host holds; is empty afterwards
+ * @batch: a batch of single pages that no host holds; empty afterwards
  *
  * Context: Any.
  */
@@ -76,11 +77,11 @@ void vb_single_abort(struct vb_batch *batch)
 }
 
 /**
- * vb_single_commit() - put acknowledged single pages in the balloon
- * @store: the store, which counts them already
- * @batch: the batch; is empty afterwards
+ * vb_single_commit() - put acknowledged single pages into the balloon
+ * @store: the store; @held counts the pages already
+ * @batch: the batch; empty afterwards
  *
- * Context: Process context.
+ * Context: Process context; takes the core's lock.
  */
 void vb_single_commit(struct vb_store *store, struct vb_batch *batch)
 {
@@ -89,7 +90,6 @@ void vb_single_commit(struct vb_store *store, struct vb_batch *batch)
 	LIST_HEAD(pages);
 	struct page *page;
 
-	/* The core holds a lock with interrupts off: not for all at once. */
 	while (i < batch->nr) {
 		end = min(batch->nr, end + VB_SINGLE_CHUNK);
 		for (; i < end; i++) {
@@ -104,12 +104,12 @@ void vb_single_commit(struct vb_store *store, struct vb_batch *batch)
 }
 
 /**
- * vb_single_replace() - the kernel has moved a page of the balloon
+ * vb_single_replace() - replace a page that the kernel moves
  * @store: the store
- * @newpage: the new one; the host holds it
- * @page: the old one; it leaves the balloon
+ * @newpage: the new page, which the host holds
+ * @page: the old page, which is isolated; leaves the balloon
  *
- * Context: The core's callback, with both pages locked.
+ * Context: The core's migration callback, with both pages locked.
  */
 void vb_single_replace(struct vb_store *store, struct page *newpage,
 		       struct page *page)
@@ -118,11 +118,11 @@ void vb_single_replace(struct vb_store *store, struct page *newpage,
 }
 
 /**
- * vb_single_forget() - a page leaves the balloon by a migration, and none comes
+ * vb_single_forget() - let an isolated page leave without a replacement
  * @store: the store
  * @page: the page
  *
- * Context: The core's callback, with the page locked.
+ * Context: The core's migration callback, with the page locked.
  */
 void vb_single_forget(struct vb_store *store, struct page *page)
 {
@@ -147,12 +147,12 @@ static unsigned long vb_single_dequeue(struct vb_store *store,
 }
 
 /**
- * vb_single_take() - take single pages out that the host must hear of first
+ * vb_single_take() - take out single pages whose deflate the host must read
  * @store: the store
- * @batch: an empty batch; gets the pages
- * @nr: guest pages wanted
+ * @batch: an empty batch; gets the pages, which may be fewer than @nr
+ * @nr: guest pages wanted, no more than the store holds
  *
- * Context: Any process context.  Allocates nothing.
+ * Context: Process context; takes the core's lock.  Allocates nothing.
  */
 void vb_single_take(struct vb_store *store, struct vb_batch *batch,
 		    unsigned long nr)
@@ -172,18 +172,21 @@ void vb_single_take(struct vb_store *store, struct vb_batch *batch,
 	}
 }
 
-/* Page frames that fit in a page, behind the batch that they belong to. */
+/* Page frames that fit in a page, after the struct vb_batch of the notice. */
 #define VB_NOTICE_PAGES	((PAGE_SIZE - sizeof(struct vb_batch)) / sizeof(u32))
 
 /**
  * vb_single_release() - give single pages back to the guest at once
  * @store: the store
- * @nr: guest pages wanted; one call gives no more than one page can name
- * @notice: gets the deflate notice, or NULL if there is nothing to tell
+ * @nr: guest pages wanted, no more than the store holds; one call gives
+ *      VB_NOTICE_PAGES at the most
+ * @notice: gets the deflate notice, or NULL if no page has left
  *
- * The first page that leaves carries the page frames of all, its own too.
+ * The first page that leaves becomes the notice.  It holds the page frames of
+ * all pages, its own included.
  *
- * Context: Any process context, also when memory has run out.
+ * Context: Process context, also when memory has run out; takes the core's
+ * lock.  Allocates nothing.
  * Return: guest pages that left the balloon.
  */
 unsigned long vb_single_release(struct vb_store *store, unsigned long nr,
@@ -199,7 +202,7 @@ unsigned long vb_single_release(struct vb_store *store, unsigned long nr,
 
 		if (!vb_single_dequeue(store, &pages, nr - released))
 			break;
-		/* The list dissolves: to whom a page goes, its links go too. */
+		/* No list_del(): nobody reads @pages after this loop. */
 		list_for_each_entry_safe(page, next, &pages, lru) {
 			released++;
 			if (batch) {
@@ -219,11 +222,12 @@ unsigned long vb_single_release(struct vb_store *store, unsigned long nr,
 }
 
 /**
- * vb_single_free() - free some pages of the balloon
- * @store: the store of a device that has been reset: no host holds a page
+ * vb_single_free() - free up to VB_SINGLE_CHUNK pages of the balloon
+ * @store: the store of a device that has been reset, so that no host holds a
+ *         page
  *
- * Context: Process context.
- * Return: pages freed; none while all that are left are isolated.
+ * Context: Process context; takes the core's lock.
+ * Return: guest pages freed; 0 while all pages that are left are isolated.
  */
 unsigned long vb_single_free(struct vb_store *store)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Single pages, as the store uses them.
+ * Single pages, as store.c uses them.
  */
 #ifndef VB_SINGLE_H
 #define VB_SINGLE_H

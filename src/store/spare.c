@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * How many blocks the guest can spare.  Blocks come from memory that the kernel
- * needs for itself, and programs want huge pages too.
+ * can use for itself, and programs need free blocks for huge pages.
  */
 #include <linux/math64.h>
 #include <linux/mm.h>
@@ -9,20 +9,21 @@
 #include "store/store.h"
 
 /*
- * What stays in blocks of a node's free memory (%, its zones weighed by their
- * size).  Below a tenth kcompactd starts to make some: fragmentation_score_node()
- * in mm/compaction.c, with vm.compaction_proactiveness at its default.
+ * A node keeps this much of its free memory in blocks: in %, the mean of its
+ * zones, weighed by their size.  Below 10 % kcompactd starts to make blocks, if
+ * vm.compaction_proactiveness has its default value 20: see
+ * should_proactive_compact_node() in mm/compaction.c.
  */
 #define VB_SPARE_LEFT	15
 
 /**
  * vb_spare_share() - how much of a balloon may be in blocks
- * @pages: the size of the balloon
+ * @pages: the size of the balloon in guest pages
  *
- * Blocks come from memory that the kernel needs for itself.  All of them may,
- * but in a guest that has other memory too (ZONE_MOVABLE, CMA), from which the
- * single pages come, each has to give its share: what is available to programs
- * only would help no kernel allocation.
+ * Blocks come from memory that the kernel can use for itself, single pages
+ * first from other memory (ZONE_MOVABLE, CMA).  Each kind of memory gives its
+ * share, so that the kernel is not left with memory that only programs can use.
+ * In a guest without such other memory all of the balloon may be in blocks.
  *
  * Context: Any.
  * Return: guest pages.
@@ -45,7 +46,10 @@ unsigned long vb_spare_share(unsigned long pages)
 	return kernel < all ? mul_u64_u64_div_u64(pages, kernel, all) : pages;
 }
 
-/* Free memory of a zone, and the part of it in blocks: guest pages. */
+/*
+ * The free memory of a zone, and in @blocks the part of it in blocks or larger:
+ * guest pages.
+ */
 static unsigned long vb_zone_free(const struct zone *zone,
 				  unsigned long *blocks)
 {
@@ -62,15 +66,15 @@ static unsigned long vb_zone_free(const struct zone *zone,
 }
 
 /**
- * vb_spare_blocks() - free blocks that leave a node enough of them
+ * vb_spare_blocks() - how many free blocks can a node spare?
  * @nid: the node
  *
- * A node that has pieces only is worse off than one that has a smaller part of
- * the balloon in blocks: its huge pages are gone, and kcompactd works to make
- * some.
+ * A node without free blocks has no huge pages for programs, and its kcompactd
+ * works to make some.  So VB_SPARE_LEFT of its free memory stays in blocks, and
+ * the balloon takes single pages instead.
  *
  * Context: Any.
- * Return: blocks; a guess, since others take and give.
+ * Return: blocks; a guess, since no lock keeps others from allocating.
  */
 unsigned long vb_spare_blocks(int nid)
 {
@@ -88,7 +92,7 @@ unsigned long vb_spare_blocks(int nid)
 			  (free ? mult_frac(100UL, blocks[i], free) : 100);
 		left += part[i];
 	}
-	/* The allocator empties the highest zone first. */
+	/* From the highest zone down, as the allocator takes them. */
 	while (i-- && left > least) {
 		if (i == ZONE_MOVABLE || !blocks[i] || !part[i])
 			continue;

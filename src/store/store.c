@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What is in the balloon: single pages and blocks, counted as one.
+ * What is in the balloon: single pages and blocks together.
  */
 #include <linux/delay.h>
 #include <linux/jiffies.h>
@@ -10,8 +10,8 @@
 
 /**
  * vb_store_init() - prepare an empty store
- * @store: the store
- * @adjust: take ballooned pages off the guest's total (MemTotal)
+ * @store: the store, zeroed
+ * @adjust: subtract the pages in the balloon from MemTotal
  *
  * Context: Any.
  */
@@ -25,7 +25,7 @@ void vb_store_init(struct vb_store *store, bool adjust)
 }
 
 /**
- * vb_store_held() - pages in the balloon
+ * vb_store_held() - how many pages are in the balloon?
  * @store: the store
  *
  * Context: Any.
@@ -37,7 +37,7 @@ unsigned long vb_store_held(struct vb_store *store)
 }
 
 /**
- * vb_store_singles() - single pages in the balloon
+ * vb_store_singles() - how many single pages are in the balloon?
  * @store: the store
  *
  * Context: Any.
@@ -47,12 +47,12 @@ unsigned long vb_store_singles(struct vb_store *store)
 {
 	long blocks = READ_ONCE(store->nr_blocks) * VB_BLOCK_PAGES;
 
-	/* A block may be on its way between two looks. */
+	/* A block may enter or leave between the two reads. */
 	return max_t(long, vb_store_held(store) - blocks, 0);
 }
 
 /**
- * vb_store_total() - the memory of the guest with an empty balloon
+ * vb_store_total() - how much memory does the guest have with an empty balloon?
  * @store: the store
  *
  * Context: Any.
@@ -69,7 +69,7 @@ u64 vb_store_total(struct vb_store *store)
 
 /**
  * vb_store_abort() - free the pages of a batch
- * @batch: a batch whose pages no host holds; is empty afterwards
+ * @batch: a batch whose pages no host holds; empty afterwards
  *
  * Context: Any.
  */
@@ -82,15 +82,15 @@ void vb_store_abort(struct vb_batch *batch)
 }
 
 /**
- * vb_store_commit() - put the pages of an acknowledged inflation in the balloon
+ * vb_store_commit() - put an acknowledged inflation into the balloon
  * @store: the store
- * @batch: the batch; is empty afterwards
+ * @batch: the batch; empty afterwards
  *
  * Context: Process context.
  */
 void vb_store_commit(struct vb_store *store, struct vb_batch *batch)
 {
-	/* Before any of them can leave again. */
+	/* Count first: a page in the list may leave at once, which subtracts. */
 	atomic_long_add(vb_batch_pages(batch), &store->held);
 	if (batch->order)
 		vb_block_commit(store, batch);
@@ -98,7 +98,10 @@ void vb_store_commit(struct vb_store *store, struct vb_batch *batch)
 		vb_single_commit(store, batch);
 }
 
-/* A block becomes single pages of the balloon.  The host sees no difference. */
+/*
+ * Turn a block of the balloon into single pages of the balloon.  The host need
+ * not be told, since it holds the same memory as before.
+ */
 static void vb_store_break(struct vb_store *store)
 {
 	struct page *page = vb_block_break(store);
@@ -114,18 +117,19 @@ static void vb_store_break(struct vb_store *store)
 		batch.nr = 1;
 		vb_store_commit(store, &batch);
 	}
-	/* Nothing has left, and nothing come in. */
+	/* Take back both counts: no page has entered or left the balloon. */
 	count_vm_events(BALLOON_DEFLATE, -(long)VB_BLOCK_PAGES);
 	count_vm_events(BALLOON_INFLATE, -(long)VB_BLOCK_PAGES);
 }
 
 /*
- * Single pages leave first: they are the tail, and blocks are worth more in
- * the balloon.  But no block is left over that could leave as a whole, so @nr
- * is made up of single pages and whole blocks; a block is broken up when that
- * is not to be had otherwise.
+ * How many of @nr pages leave as single pages; the rest are whole blocks.
  *
- * Return: single pages to take; none means blocks.
+ * Single pages leave first, since a host on huge pages gains more by a block.
+ * But the rest must be whole blocks, so not all single pages may leave.  If the
+ * balloon has too few single pages for the odd part of @nr, a block is broken.
+ *
+ * Return: single pages to take now; 0 if blocks are to leave now.
  */
 static unsigned long vb_store_tail(struct vb_store *store, unsigned long nr)
 {
@@ -140,14 +144,16 @@ static unsigned long vb_store_tail(struct vb_store *store, unsigned long nr)
 }
 
 /**
- * vb_store_take() - take pages out that the host must hear of first
+ * vb_store_take() - take out pages whose deflate the host must read
  * @store: the store
- * @batch: an empty batch; gets the pages
+ * @batch: an empty batch; gets the pages, all single or all in blocks
  * @nr: guest pages wanted, no more than the store holds
  *
- * May find fewer, or none, while pages are isolated for a migration.
+ * @batch gets fewer pages than @nr if it is full, and fewer or none while pages
+ * are isolated for a migration.
  *
- * Context: Any process context.  Allocates nothing.
+ * Context: Process context; takes @store->lock and the core's lock.  Allocates
+ * nothing.
  */
 void vb_store_take(struct vb_store *store, struct vb_batch *batch,
 		   unsigned long nr)
@@ -161,12 +167,13 @@ void vb_store_take(struct vb_store *store, struct vb_batch *batch,
  * vb_store_release() - give pages back to the guest at once
  * @store: the store
  * @nr: guest pages wanted, no more than the store holds; one call gives a part
- * @notice: gets the deflate notice, or NULL if there is nothing to tell
+ * @notice: gets the deflate notice, or NULL if the host needs none
  *
  * The notice lives in a page that leaves the balloon, so that nothing is
- * allocated.  The channel frees it when the host has read it.
+ * allocated.  The channel frees that page when the host has read the notice.
  *
- * Context: Any process context, also when memory has run out.
+ * Context: Process context, also when memory has run out; takes @store->lock
+ * and the core's lock.
  * Return: guest pages that left the balloon.
  */
 unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
@@ -182,10 +189,11 @@ unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
 
 /**
  * vb_store_empty() - free every page in the balloon
- * @store: the store of a device that has been reset: no host holds a page
+ * @store: the store of a device that has been reset, so that no host holds a
+ *         page
  *
- * A page that is isolated for a migration comes back to the list in finite
- * time, since migrations are refused by now.
+ * Waits for pages that are isolated: migrations are refused by now, so the
+ * kernel puts these pages back soon.
  *
  * Context: May sleep.
  */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What is in the balloon: the door of this floor, the only one that looks into
- * the balloon's pages.
+ * What is in the balloon: the door of this floor.  No other floor touches the
+ * struct pages of the balloon.
  *
- * A page comes in by prepare, is told to the host, and is committed when the
- * host has acknowledged it, or aborted when the host was never told.  It goes
- * out by release (in use again at once) or by take (in use when the host knows).
- * In between the kernel's balloon core has it and may move it.
+ * prepare allocates pages for a batch.  commit puts the batch into the balloon
+ * when the host has acknowledged it; abort frees a batch that no host holds.
+ * release takes pages out that the guest uses at once; take takes pages out
+ * that the guest uses when the host has read their deflate.
  */
 #ifndef VB_STORE_H
 #define VB_STORE_H
@@ -17,30 +17,36 @@
 #include "batch.h"
 #include "compat.h"
 
-/* Single pages that go through the kernel's core in one piece. */
+/*
+ * Single pages that one call passes to the kernel's core, which holds a lock
+ * with interrupts off meanwhile.
+ */
 #define VB_SINGLE_CHUNK		256U
 
 /**
  * struct vb_store - what is in the balloon
  */
 struct vb_store {
-	/** @held: guest pages in the balloon, isolated ones among them */
+	/**
+	 * @held: guest pages in the balloon, with those that the kernel has
+	 * isolated for a migration; atomic
+	 */
 	atomic_long_t held;
-	/** @adjust: MemTotal shrinks by what is held; constant while bound */
+	/** @adjust: MemTotal shrinks by @held; constant */
 	bool adjust;
-	/** @tells_blocks: the host hears of blocks that leave; constant while bound */
+	/** @tells_blocks: blocks that leave need a deflate notice; constant */
 	bool tells_blocks;
-	/** @balloon: the kernel's core: single pages, with a lock inside */
+	/** @balloon: the kernel's core, with single pages and their lock */
 	struct balloon_dev_info balloon;
-	/** @lock: guards @blocks */
+	/** @lock: guards @blocks and @nr_blocks; no other lock inside */
 	spinlock_t lock;
-	/** @blocks: the blocks, linked by their first pages */
+	/** @blocks: the blocks, linked by their first pages; @lock */
 	struct list_head blocks;
-	/** @nr_blocks: how many; written under @lock */
+	/** @nr_blocks: blocks in @blocks; @lock, read anywhere */
 	unsigned long nr_blocks;
-	/** @scratch: for bulk allocation, all NULL in between; worker only */
+	/** @scratch: for bulk allocation, all NULL between calls; worker only */
 	struct page *scratch[VB_SINGLE_CHUNK];
-	/** @sorted: for sorting a batch; worker only */
+	/** @sorted: scratch for sorting a batch; worker only */
 	u32 sorted[VB_BATCH_PFNS];
 };
 
