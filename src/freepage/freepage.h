@@ -2,9 +2,11 @@
 /*
  * Free memory that is not the balloon's: the door of this floor.
  *
- * Hints: for a live migration the host asks which memory is free.  What it was
- * told stays in the pool until the host is done, or the guest reclaims it.
- * Reports: the kernel finds free memory that the host may replace by nothing.
+ * Hints: for a live migration the host asks which memory is free.  The driver
+ * allocates free blocks and tells the host of them.  Blocks that the host has
+ * read stay in the pool until the host is done, or the guest reclaims them.
+ *
+ * Reports: the kernel finds free memory, and the host may discard it.
  */
 #ifndef VB_FREEPAGE_H
 #define VB_FREEPAGE_H
@@ -16,8 +18,9 @@
 #include "worker.h"
 
 /*
- * The balloon's place among the OOM notifiers, that of the in-tree driver.
- * Hinted blocks go before the balloon's pages do, since they cost nothing.
+ * Priorities among the OOM notifiers.  The balloon's is that of the in-tree
+ * driver.  Hinted blocks are freed before pages of the balloon: the host wants
+ * these for itself, and hints only to migrate faster.
  */
 #define VB_OOM_PRIORITY		80
 #define VB_RECLAIM_PRIORITY	(VB_OOM_PRIORITY + 1)
@@ -28,12 +31,15 @@
  * A block is linked by its first page, whose private field is its order.
  */
 struct vb_pool {
-	/** @lock: guards the pool and what is before the host; see vb_hint */
+	/**
+	 * @lock: guards the pool, and the fields of struct vb_hint that name
+	 * it; the channel lock is taken inside
+	 */
 	spinlock_t lock;
-	/** @kept: blocks told for the last command */
-	struct list_head kept;
-	/** @again: blocks that are free for the next command to tell */
-	struct list_head again;
+	/** @told: blocks that the host has read for its last command; @lock */
+	struct list_head told;
+	/** @due: blocks still to be posted for that command; @lock */
+	struct list_head due;
 	/** @pages: guest pages in both lists; @lock, read anywhere */
 	unsigned long pages;
 };
@@ -41,62 +47,69 @@ struct vb_pool {
 /**
  * struct vb_hint - free page hinting
  *
- * The pool's lock is held while a buffer is posted or taken back; it is taken
- * outside the channel lock.
+ * The pool lock is held while a buffer is posted or taken back, so that the
+ * counts here agree with the hint queue.
  */
 struct vb_hint {
-	/** @channel: where hints travel; constant */
+	/** @channel: carries hints; constant */
 	struct vb_channel *channel;
-	/** @store: says how large the guest is; constant */
+	/** @store: gives the size of the guest; constant */
 	struct vb_store *store;
-	/** @worker: says that the host is silent; constant */
+	/** @worker: sets the state when the host is silent; constant */
 	struct vb_worker *worker;
-	/** @wq: runs @work; NULL if the host does not ask */
+	/** @wq: runs @work; NULL if the host does not ask for hints; constant */
 	struct workqueue_struct *wq;
-	/** @work: answers the host */
+	/** @work: answers the host; never runs twice at a time */
 	struct delayed_work work;
-	/** @events: VB_HINT_* bits */
+	/** @events: VB_HINT_* bits that @work has not seen; atomic bits */
 	unsigned long events;
-	/** @pool: what the host has read */
+	/** @pool: hinted blocks that the host has read */
 	struct vb_pool pool;
 
-	/** @in_flight: blocks before the host; pool lock, read anywhere */
+	/** @in_flight: blocks that the host has; pool lock, read anywhere */
 	unsigned int in_flight;
-	/** @in_flight_pages: guest pages in them; like @in_flight */
+	/** @in_flight_pages: guest pages in these blocks; like @in_flight */
 	unsigned long in_flight_pages;
 	/**
-	 * @progress: jiffies when the host last read something, or got
-	 * something after it had nothing; like @in_flight
+	 * @progress: jiffies when the host last handed a buffer back, or when
+	 * the first buffer was posted to an empty queue; like @in_flight
 	 */
 	unsigned long progress;
 	/**
-	 * @cmd: the buffer that a command's number travels in, in the device's
-	 * byte order; the host's while @cmd_posted
+	 * @cmd: the buffer for a command's number, in the device's byte order;
+	 * belongs to the host while @cmd_posted, else to the pool lock
 	 */
 	__virtio32 cmd;
-	/** @cmd_posted: the host has @cmd; pool lock */
+	/** @cmd_posted: the host has @cmd; pool lock, read anywhere */
 	bool cmd_posted;
-	/** @strained: the guest needed memory: take no more for this command */
+	/**
+	 * @strained: the guest has needed memory, so that this command gets no
+	 * further blocks; set anywhere, cleared under the pool lock
+	 */
 	bool strained;
-	/** @broken: no more hints before the next reset; written by @work */
+	/**
+	 * @broken: the device broke its protocol: no hints before the next
+	 * reset; written by @work, read anywhere
+	 */
 	bool broken;
 	/**
-	 * @urge: notify the host even if it did not ask for it.  A migration's
-	 * destination is another host than the one that did not; @work only
+	 * @urge: notify the host even if the ring says that it needs no
+	 * notification: the ring may have come with a migration, from another
+	 * host; @work only
 	 */
 	bool urge;
-	/** @order: of the blocks to take next; @work only */
+	/** @order: log2 of the guest pages in the next block; @work only */
 	unsigned int order;
-	/** @wanted: the last command in the config that was not STOP; @work only */
+	/** @wanted: the host's last command that was not STOP; @work only */
 	u32 wanted;
-	/** @told: the command that was posted last; @work only */
+	/** @told: the command whose number was posted last; @work only */
 	u32 told;
-	/** @spent: the command that there is no more to tell for; @work only */
+	/** @spent: the last command that got all its blocks; @work only */
 	u32 spent;
 };
 
 /* Bits of vb_hint.events. */
-#define VB_HINT_ASKED	0	/* the host may have another question */
+#define VB_HINT_ASKED	0	/* the host may have a new command */
 
 /**
  * struct vb_reclaim - the guest takes hinted blocks back
@@ -104,9 +117,9 @@ struct vb_hint {
 struct vb_reclaim {
 	/** @hint: the hints; constant */
 	struct vb_hint *hint;
-	/** @shrinker: hears of it when memory is short; NULL while stopped */
+	/** @shrinker: called in reclaim; NULL while stopped; vb_device.life */
 	struct shrinker *shrinker;
-	/** @oom_nb: the same, at the last moment */
+	/** @oom_nb: called before the OOM killer; registered with @shrinker */
 	struct notifier_block oom_nb;
 };
 
@@ -114,20 +127,20 @@ struct vb_reclaim {
  * struct vb_report - free page reporting
  */
 struct vb_report {
-	/** @channel: where reports travel; constant */
+	/** @channel: carries reports; constant */
 	struct vb_channel *channel;
-	/** @worker: says that the host is silent; constant */
+	/** @worker: sets the state when the host is silent; constant */
 	struct vb_worker *worker;
-	/** @info: known to the kernel while @registered */
+	/** @info: the kernel's page reporting uses it while @registered */
 	struct page_reporting_dev_info info;
-	/** @registered: see @info; start and stop only */
+	/** @registered: the kernel calls us with reports; vb_device.life */
 	bool registered;
 };
 
-/* pool.c: what the host has read */
+/* pool.c: hinted blocks that the host has read */
 unsigned long vb_pool_pages(const struct vb_pool *pool);
 
-/* hint.c: the host's questions */
+/* hint.c: the host's commands, and the answers */
 int vb_hint_init(struct vb_hint *hint, struct vb_channel *channel,
 		 struct vb_store *store, struct vb_worker *worker);
 void vb_hint_exit(struct vb_hint *hint);
@@ -139,13 +152,13 @@ void vb_hint_collect(struct vb_hint *hint);
 unsigned long vb_hint_held(const struct vb_hint *hint);
 bool vb_hint_silent(const struct vb_hint *hint);
 
-/* reclaim.c: the guest needs its memory */
+/* reclaim.c: the guest needs its memory back */
 void vb_reclaim_init(struct vb_reclaim *reclaim, struct vb_hint *hint);
 int vb_reclaim_start(struct vb_reclaim *reclaim);
 void vb_reclaim_stop(struct vb_reclaim *reclaim);
 bool vb_reclaim_yield(struct vb_reclaim *reclaim, unsigned long nr);
 
-/* report.c: what the guest does not use */
+/* report.c: the kernel's page reporting */
 void vb_report_init(struct vb_report *report, struct vb_channel *channel,
 		    struct vb_worker *worker);
 void vb_report_start(struct vb_report *report);

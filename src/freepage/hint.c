@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Free page hinting: for a live migration the host asks which memory is free,
- * so that it need not send it.
+ * and does not send that memory (virtio 1.3, 5.5.6.5).
  *
- * A free page may be in use a moment later.  So free memory is taken, in the
- * largest blocks, told to the host, and kept until the host is done, or the
- * guest needs it.  The host numbers its questions ("commands"), and so does
- * the answer: the number, then blocks, then STOP when there are no more.  What
- * the host has read is in pool.c.
+ * A free page may be in use a moment later.  So the driver allocates free
+ * blocks, the largest first, tells the host of them, and puts them into the
+ * pool (pool.c) until the host is done or the guest needs memory.
  *
- * A block that the host has not read is nobody's: some hosts throw away its
- * contents when they do.  So few are before the host at a time, and only what
- * it has read goes back to the guest before the device is reset.
+ * Each question of the host is a command with a number.  The driver answers
+ * with the number, then with blocks, then with STOP.
+ *
+ * The guest must not use a block that the host has yet to read: a host like
+ * Firecracker discards the content of each block that it reads.  So only a few
+ * blocks are in flight, and a block returns to the guest only when it was read
+ * or the device is reset.
  */
 #include <linux/mm.h>
 #include <linux/swap.h>
@@ -21,23 +23,23 @@
 #include "policy.h"
 
 /*
- * From what is free only, no reclaim, no reserves; and not from ZONE_MOVABLE
- * or CMA, where others rely on moving what they find.
+ * Free memory only, no reclaim and no reserves.  Not __GFP_MOVABLE, since the
+ * kernel cannot move a hinted block: so none comes from ZONE_MOVABLE or CMA.
  */
 #define VB_HINT_GFP	(__GFP_NORETRY | __GFP_NOWARN | __GFP_NOMEMALLOC | \
 			 VB_GFP_UNTOUCHED)
-/* The largest block, 4 MiB, and the smallest that is worth a buffer. */
+/* The largest block, 4 MiB, and the smallest that is worth a buffer, 2 MiB. */
 #define VB_HINT_ORDER_MAX	min_t(unsigned int, MAX_PAGE_ORDER, \
 				      VB_BLOCK_ORDER + 1)
 #define VB_HINT_ORDER_MIN	VB_BLOCK_ORDER
-/* Blocks before the host: what a silent one can keep, 128 MiB. */
+/* Blocks in flight at the most: a silent host keeps 128 MiB from the guest. */
 #define VB_HINT_INFLIGHT	32U
-/* Blocks to a notification. */
+/* Buffers for one notification. */
 #define VB_HINT_KICK		8U
 /*
- * While the host reads, look after it at each tick, for the migration goes on:
- * QEMU answers from a thread of its own, and was seen to stop without a last
- * interrupt.  Once it has not for a while, this often.
+ * @work polls the hint queue, since QEMU's last interrupt may be lost while the
+ * migration waits for more hints: at each tick while the host has made progress
+ * within a second, then this often.
  */
 #define VB_HINT_LOOK		(HZ / 10)
 
@@ -48,7 +50,7 @@ static void vb_hint_kick(struct vb_hint *hint)
 }
 
 /**
- * vb_hint_answered() - the host has read something on the hint queue
+ * vb_hint_answered() - the host has read a buffer of the hint queue
  * @hint: the hints
  *
  * Context: Any.
@@ -60,7 +62,7 @@ void vb_hint_answered(struct vb_hint *hint)
 }
 
 /**
- * vb_hint_config_changed() - the host may have another question
+ * vb_hint_config_changed() - the host may have a new command
  * @hint: the hints
  *
  * Context: Any.
@@ -73,8 +75,8 @@ void vb_hint_config_changed(struct vb_hint *hint)
 	vb_hint_kick(hint);
 }
 
-/* A block goes before the host (1), or comes back (-1). */
-static void vb_hint_fly(struct vb_hint *hint, struct page *page, int blocks)
+/* Count a block that is posted (@blocks is 1) or that came back (-1). */
+static void vb_hint_count(struct vb_hint *hint, struct page *page, int blocks)
 {
 	lockdep_assert_held(&hint->pool.lock);
 
@@ -84,12 +86,10 @@ static void vb_hint_fly(struct vb_hint *hint, struct page *page, int blocks)
 }
 
 /**
- * vb_hint_collect() - take back what the host has read
+ * vb_hint_collect() - put the blocks that the host has read into the pool
  * @hint: the hints
  *
- * From now on it may go back to the guest.
- *
- * Context: Process context.
+ * Context: Process context; takes the pool lock.
  */
 void vb_hint_collect(struct vb_hint *hint)
 {
@@ -105,8 +105,8 @@ void vb_hint_collect(struct vb_hint *hint)
 			continue;
 		}
 		page = token;
-		vb_hint_fly(hint, page, -1);
-		vb_pool_put(&hint->pool, page, &hint->pool.kept);
+		vb_hint_count(hint, page, -1);
+		vb_pool_put(&hint->pool, page, &hint->pool.told);
 		pages += vb_pool_block_pages(page);
 	}
 	spin_unlock(&hint->pool.lock);
@@ -114,11 +114,11 @@ void vb_hint_collect(struct vb_hint *hint)
 }
 
 /**
- * vb_hint_held() - memory that hints keep from the guest
+ * vb_hint_held() - how much memory do hints hold?
  * @hint: the hints
  *
  * Context: Any.
- * Return: guest pages: vb_pool_pages(), and what the host has yet to read.
+ * Return: guest pages in the pool and in flight.
  */
 unsigned long vb_hint_held(const struct vb_hint *hint)
 {
@@ -126,11 +126,12 @@ unsigned long vb_hint_held(const struct vb_hint *hint)
 }
 
 /**
- * vb_hint_silent() - has the host not read for too long?
+ * vb_hint_silent() - has the host left the hint queue unread for too long?
  * @hint: the hints
  *
  * Context: Any.
- * Return: true if it has something to read and VB_SILENT_AFTER has passed.
+ * Return: true if the host has buffers and handed none back for
+ * VB_SILENT_AFTER; false for a broken queue.
  */
 bool vb_hint_silent(const struct vb_hint *hint)
 {
@@ -140,7 +141,10 @@ bool vb_hint_silent(const struct vb_hint *hint)
 	       time_after(jiffies, READ_ONCE(hint->progress) + VB_SILENT_AFTER);
 }
 
-/* Is there memory that nobody will miss, and not merely reclaimable? */
+/*
+ * Is memory above the floor free?  Available memory alone is not enough: it
+ * includes caches that programs use.
+ */
 static bool vb_hint_may_take(struct vb_hint *hint)
 {
 	unsigned long floor;
@@ -158,7 +162,7 @@ static struct page *vb_hint_take(struct vb_hint *hint)
 
 	if (!vb_hint_may_take(hint))
 		return NULL;
-	/* Once there is none of a size, look for smaller ones only. */
+	/* Once no block of a size is free, take smaller ones for this command. */
 	for (;;) {
 		page = alloc_pages(VB_HINT_GFP, hint->order);
 		if (page)
@@ -171,8 +175,8 @@ static struct page *vb_hint_take(struct vb_hint *hint)
 	return page;
 }
 
-/* The host is about to have something to read. */
-static void vb_hint_turn(struct vb_hint *hint)
+/* Start the clock of vb_hint_silent() before the first buffer is posted. */
+static void vb_hint_start_clock(struct vb_hint *hint)
 {
 	lockdep_assert_held(&hint->pool.lock);
 
@@ -181,19 +185,19 @@ static void vb_hint_turn(struct vb_hint *hint)
 }
 
 /*
- * The steps below return
- *   0		done: take the next
- *   -EBUSY	it is the host's turn; its answer brings us back
- *   -ENODATA	nothing to do
+ * vb_hint_post_cmd(), vb_hint_post_block() and vb_hint_advance() return
+ *   0		done: go on
+ *   -EBUSY	the host must read something first
+ *   -ENODATA	nothing to do until the host has a new command
  */
-static int vb_hint_tell(struct vb_hint *hint, u32 cmd)
+static int vb_hint_post_cmd(struct vb_hint *hint, u32 cmd)
 {
 	int rc = -EBUSY;
 
 	spin_lock(&hint->pool.lock);
 	if (hint->cmd_posted)
 		goto out;
-	vb_hint_turn(hint);
+	vb_hint_start_clock(hint);
 	hint->cmd = cpu_to_virtio32(hint->channel->vdev, cmd);
 	if (vb_hintq_cmd(hint->channel, &hint->cmd, sizeof(hint->cmd)))
 		goto out;
@@ -203,8 +207,8 @@ static int vb_hint_tell(struct vb_hint *hint, u32 cmd)
 	rc = 0;
 	if (cmd == VIRTIO_BALLOON_CMD_ID_STOP)
 		goto out;
-	/* A new command knows nothing of what the last one was told. */
-	list_splice_tail_init(&hint->pool.kept, &hint->pool.again);
+	/* The host forgets with each command what it was told for the last. */
+	list_splice_tail_init(&hint->pool.told, &hint->pool.due);
 	hint->order = VB_HINT_ORDER_MAX;
 	WRITE_ONCE(hint->strained, false);
 out:
@@ -212,7 +216,7 @@ out:
 	return rc;
 }
 
-static int vb_hint_block(struct vb_hint *hint)
+static int vb_hint_post_block(struct vb_hint *hint)
 {
 	struct page *page;
 	int rc = 0;
@@ -220,7 +224,7 @@ static int vb_hint_block(struct vb_hint *hint)
 	if (READ_ONCE(hint->in_flight) >= VB_HINT_INFLIGHT)
 		return -EBUSY;
 	spin_lock(&hint->pool.lock);
-	page = vb_pool_get(&hint->pool, &hint->pool.again);
+	page = vb_pool_get(&hint->pool, &hint->pool.due);
 	spin_unlock(&hint->pool.lock);
 	if (!page && !READ_ONCE(hint->strained))
 		page = vb_hint_take(hint);
@@ -233,17 +237,17 @@ static int vb_hint_block(struct vb_hint *hint)
 	if (vb_hintq_block(hint->channel, page_address(page),
 			   PAGE_SIZE << page_private(page), page)) {
 		/* The ring is full, or broken. */
-		vb_pool_put(&hint->pool, page, &hint->pool.again);
+		vb_pool_put(&hint->pool, page, &hint->pool.due);
 		rc = -EBUSY;
 	} else {
-		vb_hint_turn(hint);
-		vb_hint_fly(hint, page, 1);
+		vb_hint_start_clock(hint);
+		vb_hint_count(hint, page, 1);
 	}
 	spin_unlock(&hint->pool.lock);
 	return rc;
 }
 
-static int vb_hint_step(struct vb_hint *hint)
+static int vb_hint_advance(struct vb_hint *hint)
 {
 	u32 asked, goal;
 
@@ -252,7 +256,7 @@ static int vb_hint_step(struct vb_hint *hint)
 		virtio_cread_le(hint->channel->vdev,
 				struct virtio_balloon_config,
 				free_page_hint_cmd_id, &asked);
-		/* QEMU shows STOP while it reads, too: that is no news. */
+		/* QEMU shows STOP also while it reads the answer to a command. */
 		if (asked != VIRTIO_BALLOON_CMD_ID_STOP)
 			hint->wanted = asked;
 		hint->urge = true;
@@ -267,16 +271,17 @@ static int vb_hint_step(struct vb_hint *hint)
 	else if (goal == hint->spent)
 		goal = VIRTIO_BALLOON_CMD_ID_STOP;
 
+	if (goal == hint->told && goal == VIRTIO_BALLOON_CMD_ID_STOP)
+		return -ENODATA;
 	if (goal == hint->told)
-		return goal == VIRTIO_BALLOON_CMD_ID_STOP ? -ENODATA :
-							     vb_hint_block(hint);
-	/* What the host has yet to read is told for the last command, not this. */
+		return vb_hint_post_block(hint);
+	/* Blocks in flight belong to the last command: let the host read them. */
 	if (goal != VIRTIO_BALLOON_CMD_ID_STOP && READ_ONCE(hint->in_flight))
 		return -EBUSY;
-	return vb_hint_tell(hint, goal);
+	return vb_hint_post_cmd(hint, goal);
 }
 
-/* The balloon goes on; what the host has not read stays until the next reset. */
+/* Stop hinting; the balloon goes on.  Blocks in flight stay until the reset. */
 static void vb_hint_break(struct vb_hint *hint)
 {
 	WRITE_ONCE(hint->broken, true);
@@ -299,7 +304,7 @@ static void vb_hint_work(struct work_struct *work)
 			return;
 		cond_resched();
 		vb_hint_collect(hint);
-		rc = vb_hint_step(hint);
+		rc = vb_hint_advance(hint);
 		posted += !rc;
 		if (rc || !(posted % VB_HINT_KICK)) {
 			vb_hintq_notify(hint->channel, hint->urge);
@@ -310,7 +315,7 @@ static void vb_hint_work(struct work_struct *work)
 		vb_hint_break(hint);
 		return;
 	}
-	/* The worker says so, and from then on looks itself. */
+	/* The worker sets the state to silent, and then checks it by itself. */
 	if (vb_hint_silent(hint) && !READ_ONCE(hint->worker->awaits))
 		vb_worker_kick(hint->worker);
 	recent = READ_ONCE(hint->progress) + HZ;
@@ -322,7 +327,7 @@ static void vb_hint_work(struct work_struct *work)
 				   VB_HINT_LOOK);
 }
 
-/* Nothing is told, nothing is asked. */
+/* As after vb_hint_init(): no command, and no buffer in flight. */
 static void vb_hint_reset(struct vb_hint *hint)
 {
 	hint->wanted = VIRTIO_BALLOON_CMD_ID_STOP;
@@ -335,8 +340,8 @@ static void vb_hint_reset(struct vb_hint *hint)
 }
 
 /**
- * vb_hint_stop() - take no more, and nothing of it runs
- * @hint: the hints; the conversation is stopping
+ * vb_hint_stop() - take no more blocks; the work does not run afterwards
+ * @hint: the hints; the driver is stopping
  *
  * Context: May sleep.
  */
@@ -347,8 +352,8 @@ void vb_hint_stop(struct vb_hint *hint)
 }
 
 /**
- * vb_hint_empty() - give everything back, read by the host or not
- * @hint: the hints: stopped, the device reset, its queues still there
+ * vb_hint_empty() - give all blocks back, read by the host or not
+ * @hint: the hints, stopped; the device is reset, its virtqueues still exist
  *
  * Context: May sleep.
  */
@@ -358,7 +363,7 @@ void vb_hint_empty(struct vb_hint *hint)
 
 	if (!hint->wq)
 		return;
-	/* A callback may have queued it before the reset. */
+	/* An interrupt before the reset may have queued the work. */
 	cancel_delayed_work_sync(&hint->work);
 	while ((token = vb_hintq_detach(hint->channel)))
 		if (token != &hint->cmd)
@@ -368,11 +373,11 @@ void vb_hint_empty(struct vb_hint *hint)
 }
 
 /**
- * vb_hint_init() - prepare, if the host may ask
- * @hint: the hints
- * @channel: where hints travel
- * @store: says how large the guest is
- * @worker: says that the host is silent
+ * vb_hint_init() - prepare hints, if FREE_PAGE_HINT is negotiated
+ * @hint: the hints, zeroed
+ * @channel: carries hints; initialised
+ * @store: gives the size of the guest
+ * @worker: sets the state when the host is silent
  *
  * Context: May sleep.
  * Return: 0 or -ENOMEM; vb_hint_exit() is due either way.
@@ -387,7 +392,7 @@ int vb_hint_init(struct vb_hint *hint, struct vb_channel *channel,
 	INIT_DELAYED_WORK(&hint->work, vb_hint_work);
 	if (!virtio_has_feature(channel->vdev, VIRTIO_BALLOON_F_FREE_PAGE_HINT))
 		return 0;
-	/* Of its own: it may take a while, and statistics should not. */
+	/* A workqueue of its own, since statistics must not wait for hints. */
 	hint->wq = alloc_workqueue("vballoon-hint", WQ_FREEZABLE |
 				   WQ_MEM_RECLAIM | WQ_UNBOUND, 1);
 	return hint->wq ? 0 : -ENOMEM;

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Hinted blocks that the host has read, and those of them that are to be told
- * again.  They stay here until the host is done, or until somebody in the guest
- * needs memory (reclaim.c).
+ * Hinted blocks that the host has read.  They stay here until the host is done,
+ * or until somebody in the guest needs memory (reclaim.c).  Each new command
+ * of the host makes all of them due to be told again.
  */
 #include <linux/mm.h>
 
 #include "freepage/pool.h"
 
 /**
- * vb_pool_put() - put a block here
+ * vb_pool_put() - put a block into the pool
  * @pool: the pool
- * @page: its first page
- * @list: @pool->kept or @pool->again
+ * @page: the first page of the block
+ * @list: @pool->told or @pool->due
  *
  * Context: Under @pool->lock.
  */
@@ -26,12 +26,12 @@ void vb_pool_put(struct vb_pool *pool, struct page *page,
 }
 
 /**
- * vb_pool_get() - take a block from here
+ * vb_pool_get() - take a block out of the pool
  * @pool: the pool
- * @list: @pool->kept or @pool->again
+ * @list: @pool->told or @pool->due
  *
  * Context: Under @pool->lock.
- * Return: its first page, now the caller's, or NULL.
+ * Return: the first page of a block, which now belongs to the caller, or NULL.
  */
 struct page *vb_pool_get(struct vb_pool *pool, struct list_head *list)
 {
@@ -48,11 +48,11 @@ struct page *vb_pool_get(struct vb_pool *pool, struct list_head *list)
 }
 
 /**
- * vb_pool_pages() - memory that is as good as available
+ * vb_pool_pages() - how much memory is in the pool?
  * @pool: the pool
  *
  * Context: Any.
- * Return: guest pages that vb_reclaim_yield() can give.
+ * Return: guest pages, all of which vb_reclaim_yield() can give.
  */
 unsigned long vb_pool_pages(const struct vb_pool *pool)
 {
@@ -61,7 +61,7 @@ unsigned long vb_pool_pages(const struct vb_pool *pool)
 
 /**
  * vb_pool_free() - give a block back to the guest
- * @page: its first page, the caller's
+ * @page: the first page of the block, which belongs to the caller
  *
  * Context: Any.
  */
@@ -74,12 +74,12 @@ void vb_pool_free(struct page *page)
 }
 
 /**
- * vb_pool_give() - give blocks back to the guest
+ * vb_pool_give() - give blocks of the pool back to the guest
  * @pool: the pool
  * @nr: guest pages wanted
  *
- * Context: Process context.  Allocates nothing.
- * Return: guest pages given: at least @nr, or all that were here.
+ * Context: Process context; takes @pool->lock.  Allocates nothing.
+ * Return: guest pages given: at least @nr, or fewer if the pool is empty now.
  */
 unsigned long vb_pool_give(struct vb_pool *pool, unsigned long nr)
 {
@@ -88,9 +88,9 @@ unsigned long vb_pool_give(struct vb_pool *pool, unsigned long nr)
 
 	while (given < nr) {
 		spin_lock(&pool->lock);
-		page = vb_pool_get(pool, &pool->kept);
+		page = vb_pool_get(pool, &pool->told);
 		if (!page)
-			page = vb_pool_get(pool, &pool->again);
+			page = vb_pool_get(pool, &pool->due);
 		spin_unlock(&pool->lock);
 		if (!page)
 			break;
@@ -109,6 +109,6 @@ unsigned long vb_pool_give(struct vb_pool *pool, unsigned long nr)
 void vb_pool_init(struct vb_pool *pool)
 {
 	spin_lock_init(&pool->lock);
-	INIT_LIST_HEAD(&pool->kept);
-	INIT_LIST_HEAD(&pool->again);
+	INIT_LIST_HEAD(&pool->told);
+	INIT_LIST_HEAD(&pool->due);
 }

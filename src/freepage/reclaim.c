@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The guest needs memory, and takes hinted blocks back: by a shrinker, by an OOM
- * notifier, or for the balloon.
+ * The guest takes hinted blocks back when it needs memory: by a shrinker, by an
+ * OOM notifier, or for the balloon.
  */
 #include <linux/oom.h>
 
 #include "freepage/pool.h"
 
-/* The host is told of no more blocks for this command. */
+/* Give blocks back, and take no further ones for the host's command. */
 static unsigned long vb_reclaim_give(struct vb_reclaim *reclaim,
 				     unsigned long nr)
 {
@@ -19,14 +19,15 @@ static unsigned long vb_reclaim_give(struct vb_reclaim *reclaim,
 }
 
 /**
- * vb_reclaim_yield() - make room for the balloon
+ * vb_reclaim_yield() - give hinted blocks back to make room for the balloon
  * @reclaim: the reclaim
- * @nr: guest pages that are needed
+ * @nr: guest pages that the balloon needs
  *
- * What the host wants for good comes before what it wants to leave out.
+ * An inflation gives memory to the host, a hint only makes a migration faster:
+ * so the inflation comes first.
  *
- * Context: Process context.
- * Return: false if there is nothing to give.
+ * Context: Process context; takes the pool lock.
+ * Return: false if no block was given back.
  */
 bool vb_reclaim_yield(struct vb_reclaim *reclaim, unsigned long nr)
 {
@@ -48,7 +49,7 @@ static unsigned long vb_reclaim_scan_objects(struct shrinker *shrinker,
 	unsigned long given;
 
 	given = vb_reclaim_give(vb_shrinker_data(shrinker), control->nr_to_scan);
-	/* A block is more than was asked for: it counts as a whole. */
+	/* A block may have more pages than the kernel asked for: count all. */
 	control->nr_scanned = given;
 	return given ?: SHRINK_STOP;
 }
@@ -64,11 +65,13 @@ static int vb_reclaim_oom(struct notifier_block *nb, unsigned long unused,
 }
 
 /**
- * vb_reclaim_start() - hear of it when the guest needs memory
- * @reclaim: the reclaim
+ * vb_reclaim_start() - be called when the guest needs memory
+ * @reclaim: the reclaim, initialised
+ *
+ * Does nothing if the host does not ask for hints.
  *
  * Context: May sleep.
- * Return: 0, -ENOMEM, or the notifier chain's error.
+ * Return: 0, -ENOMEM, or the notifier chain's error; then it is not started.
  */
 int vb_reclaim_start(struct vb_reclaim *reclaim)
 {
@@ -90,8 +93,8 @@ int vb_reclaim_start(struct vb_reclaim *reclaim)
 }
 
 /**
- * vb_reclaim_stop() - no more, and none is running
- * @reclaim: the reclaim; it may have failed to start
+ * vb_reclaim_stop() - be called no more; no callback runs afterwards
+ * @reclaim: the reclaim, started or not
  *
  * Context: May sleep.
  */
@@ -105,7 +108,7 @@ void vb_reclaim_stop(struct vb_reclaim *reclaim)
 }
 
 /**
- * vb_reclaim_init() - prepare
+ * vb_reclaim_init() - prepare to take hinted blocks back
  * @reclaim: the reclaim
  * @hint: the hints
  *

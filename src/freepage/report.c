@@ -1,24 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Free page reporting: the kernel finds free memory that the host has not
- * heard of, and hands it to us.  It stays the guest's; the host may replace it
- * by nothing until it is used.
+ * Free page reporting: the kernel finds free pages that the host was not told
+ * of, and isolates them until vb_report_pages() returns.  The host discards the
+ * pages, and gives the guest memory again when the guest uses them (virtio 1.3,
+ * 5.5.6.7).
  */
 #include <linux/scatterlist.h>
 
 #include "freepage/freepage.h"
 
 /*
- * Tell the host of free pages and wait until it has read that.  Free pages are
- * nobody's while the host has them, so the wait ends when the host has answered
- * or was reset (vb_channel_abandon()), and not before.
+ * Tell the host of free pages, and wait until the host has read that.  The
+ * guest must not use the pages before, so only the host's answer or a reset of
+ * the device (vb_channel_abandon()) ends the wait.
  */
 static int vb_report_wait(struct vb_report *report, struct vb_batch *batch)
 {
 	if (!vb_channel_send(report->channel, batch))
 		return -ENODEV;
 	for (;;) {
-		/* Again, if there was no room: the worker may be frozen. */
+		/*
+		 * Post the report.  In each round, since the ring may have been
+		 * full and the worker, which posts too, may be frozen.
+		 */
 		vb_channel_pump(report->channel);
 		if (vb_channel_reap(report->channel))
 			vb_worker_answered(report->worker);
@@ -26,14 +30,17 @@ static int vb_report_wait(struct vb_report *report, struct vb_batch *batch)
 					    vb_batch_acknowledged(batch),
 					    VB_SILENT_AFTER))
 			break;
-		/* The worker sets the state that says what this waits for. */
+		/*
+		 * Let the worker set the state to silent, so that a person can
+		 * see why this report hangs.
+		 */
 		vb_worker_kick(report->worker);
 	}
-	/* A host that was reset has forgotten what it read. */
+	/* The reset ended the wait, or made the host forget the report. */
 	return vb_worker_stopping(report->worker) ? -ENODEV : 0;
 }
 
-/* Called by the kernel's page reporting, in process context. */
+/* The kernel's page reporting calls this in process context. */
 static int vb_report_pages(struct page_reporting_dev_info *info,
 			   struct scatterlist *sg, unsigned int nents)
 {
@@ -58,7 +65,7 @@ static int vb_report_pages(struct page_reporting_dev_info *info,
 	rc = vb_report_wait(report, &batch);
 	if (rc)
 		return rc;
-	/* Once this returns, the pages are in use again. */
+	/* Count now: after the return the guest may use the pages again. */
 	for_each_sg(sg, entry, nents, i)
 		pages += entry->length >> PAGE_SHIFT;
 	vb_counters_add(report->channel->counters, VB_REPORTED, pages);
@@ -69,7 +76,7 @@ static int vb_report_pages(struct page_reporting_dev_info *info,
  * vb_report_start() - report free pages from now on, if the host wants that
  * @report: the reports; the device is ready
  *
- * A guest can do without: what goes wrong here is said and lived with.
+ * The balloon works without reports, so a failure is only logged.
  *
  * Context: May sleep.
  */
@@ -94,8 +101,8 @@ void vb_report_start(struct vb_report *report)
 }
 
 /**
- * vb_report_stop() - report no more
- * @report: the reports; the device was reset, so that no report waits for it
+ * vb_report_stop() - report no more; no report runs afterwards
+ * @report: the reports; the channel is abandoned, so that no report waits
  *
  * Context: May sleep.
  */
@@ -107,10 +114,10 @@ void vb_report_stop(struct vb_report *report)
 }
 
 /**
- * vb_report_init() - prepare
+ * vb_report_init() - prepare to report free pages
  * @report: the reports
- * @channel: where they travel
- * @worker: says that the host is silent
+ * @channel: carries reports
+ * @worker: sets the state when the host is silent
  *
  * Context: Any.
  */
