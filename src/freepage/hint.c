@@ -16,22 +16,13 @@
  * or the device is reset.
  */
 #include <linux/mm.h>
-#include <linux/swap.h>
-#include <linux/vmstat.h>
 
 #include "freepage/pool.h"
 #include "policy.h"
 
-/*
- * Free memory only, no reclaim and no reserves.  Not __GFP_MOVABLE, since the
- * kernel cannot move a hinted block: so none comes from ZONE_MOVABLE or CMA.
- */
-#define VB_HINT_GFP	(__GFP_NORETRY | __GFP_NOWARN | __GFP_NOMEMALLOC | \
-			 VB_GFP_UNTOUCHED)
-/* The largest block, 4 MiB, and the smallest that is worth a buffer, 2 MiB. */
+/* The largest block: 4 MiB. */
 #define VB_HINT_ORDER_MAX	min_t(unsigned int, MAX_PAGE_ORDER, \
 				      VB_BLOCK_ORDER + 1)
-#define VB_HINT_ORDER_MIN	VB_BLOCK_ORDER
 /* Blocks in flight at the most: a silent host keeps 128 MiB from the guest. */
 #define VB_HINT_INFLIGHT	32U
 /* Buffers for one notification. */
@@ -141,38 +132,11 @@ bool vb_hint_silent(const struct vb_hint *hint)
 	       time_after(jiffies, READ_ONCE(hint->progress) + VB_SILENT_AFTER);
 }
 
-/*
- * Is memory above the floor free?  Available memory alone is not enough: it
- * includes caches that programs use.
- */
-static bool vb_hint_may_take(struct vb_hint *hint)
-{
-	unsigned long floor;
-
-	floor = vb_policy_floor(vb_store_total(hint->store), PAGE_SHIFT) +
-		(1UL << VB_HINT_ORDER_MAX);
-
-	return si_mem_available() > (long)floor &&
-	       global_zone_page_state(NR_FREE_PAGES) > floor;
-}
-
 static struct page *vb_hint_take(struct vb_hint *hint)
 {
-	struct page *page;
+	u64 floor = vb_policy_floor(vb_store_total(hint->store), PAGE_SHIFT);
 
-	if (!vb_hint_may_take(hint))
-		return NULL;
-	/* Once no block of a size is free, take smaller ones for this command. */
-	for (;;) {
-		page = alloc_pages(VB_HINT_GFP, hint->order);
-		if (page)
-			break;
-		if (hint->order <= VB_HINT_ORDER_MIN)
-			return NULL;
-		hint->order--;
-	}
-	set_page_private(page, hint->order);
-	return page;
+	return vb_pool_take(&hint->order, floor + (1UL << VB_HINT_ORDER_MAX));
 }
 
 /* Start the clock of vb_hint_silent() before the first buffer is posted. */

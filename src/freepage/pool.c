@@ -5,8 +5,17 @@
  * of the host makes all of them due to be told again.
  */
 #include <linux/mm.h>
+#include <linux/swap.h>
+#include <linux/vmstat.h>
 
 #include "freepage/pool.h"
+
+/*
+ * Free memory only, no reclaim and no reserves.  Not __GFP_MOVABLE, since the
+ * kernel cannot move a hinted block: so none comes from ZONE_MOVABLE or CMA.
+ */
+#define VB_GFP_POOL	(__GFP_NORETRY | __GFP_NOWARN | __GFP_NOMEMALLOC | \
+			 VB_GFP_UNTOUCHED)
 
 /**
  * vb_pool_put() - put a block into the pool
@@ -57,6 +66,32 @@ struct page *vb_pool_get(struct vb_pool *pool, struct list_head *list)
 unsigned long vb_pool_pages(const struct vb_pool *pool)
 {
 	return READ_ONCE(pool->pages);
+}
+
+/**
+ * vb_pool_take() - take a free block from the guest, to be hinted
+ * @order: log2 of the guest pages of the largest block; lowered, down to
+ *         VB_BLOCK_ORDER, where none of that size is free
+ * @floor: guest pages that must be available, and free as well, since what is
+ *         available includes caches that programs use
+ *
+ * Context: Process context.  Does not reclaim.
+ * Return: its first page, now the caller's; NULL if there is none to take.
+ */
+struct page *vb_pool_take(unsigned int *order, unsigned long floor)
+{
+	struct page *page;
+
+	if (si_mem_available() <= (long)floor ||
+	    global_zone_page_state(NR_FREE_PAGES) <= floor)
+		return NULL;
+	while (!(page = alloc_pages(VB_GFP_POOL, *order))) {
+		if (*order <= VB_BLOCK_ORDER)
+			return NULL;
+		--*order;
+	}
+	set_page_private(page, *order);
+	return page;
 }
 
 /**

@@ -8,6 +8,7 @@
 #include "freepage/freepage.h"
 
 void vb_pool_init(struct vb_pool *pool);
+struct page *vb_pool_take(unsigned int *order, unsigned long floor);
 void vb_pool_put(struct vb_pool *pool, struct page *page,
 		 struct list_head *list);
 struct page *vb_pool_get(struct vb_pool *pool, struct list_head *list);

@@ -11,7 +11,7 @@
 #include <linux/slab.h>
 
 #include "pfn.h"
-#include "wire/batchq.h"
+#include "wire/wire.h"
 
 /*
  * No range crosses a multiple of this.  Memory is plugged in such multiples, so

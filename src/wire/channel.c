@@ -8,7 +8,7 @@
  */
 #include <linux/jiffies.h>
 
-#include "wire/batchq.h"
+#include "wire/wire.h"
 
 static struct vb_batchq *vb_channel_queue(struct vb_channel *channel,
 					  const struct vb_batch *batch)

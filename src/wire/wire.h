@@ -14,21 +14,9 @@
 #include <linux/virtio.h>
 #include <linux/wait.h>
 
-#include "batch.h"
 #include "compat.h"
 #include "counters.h"
-
-/*
- * The longest descriptor: Firecracker and Cloud Hypervisor drop a descriptor
- * of more than 1,024 bytes.
- */
-#define VB_DESC_PFNS		256U
-/* The longest buffer of PFNs: one block, in two descriptors. */
-#define VB_BUFFER_PFNS		(2 * VB_DESC_PFNS)
-/* The longest buffer of ranges: the smallest ring of the hosts we know. */
-#define VB_BUFFER_RANGES	32U
-/* Buffers of one queue that the host has at the most: 128 MiB of blocks. */
-#define VB_NR_BUFFERS		64U
+#include "wire/batchq.h"
 
 /* A host that leaves a queue unread for this long counts as silent. */
 #define VB_SILENT_AFTER		(5 * HZ)
@@ -44,49 +32,6 @@ enum vb_engine {
 	VB_ENGINE_AUTO,
 	VB_ENGINE_PFN,
 	VB_ENGINE_RANGE,
-};
-
-/**
- * struct vb_buffer - what goes before the host in one piece
- *
- * @node and @batch are guarded by the channel lock.  What @pfn points to
- * belongs to the host while the buffer is posted, else to the channel lock.
- */
-struct vb_buffer {
-	/** @node: in vb_batchq.idle while the buffer is not posted */
-	struct list_head node;
-	/** @batch: the batch that the buffer is a part of */
-	struct vb_batch *batch;
-	/**
-	 * @pfn: room for VB_BUFFER_PFNS PFNs, in the device's byte order; NULL
-	 * on a queue of ranges; the pointer is constant
-	 */
-	u32 *pfn;
-};
-
-/**
- * struct vb_batchq - a queue of batches
- *
- * The channel lock guards all fields.
- */
-struct vb_batchq {
-	/** @vq: the virtqueue; NULL while the queue is closed */
-	struct virtqueue *vq;
-	/** @unsent: batches that are not posted to the end, oldest first */
-	struct list_head unsent;
-	/** @sent: batches that are posted to the end and not acknowledged */
-	struct list_head sent;
-	/** @idle: buffers that the host does not have */
-	struct list_head idle;
-	/** @in_flight: buffers that the host has; read anywhere */
-	unsigned int in_flight;
-	/**
-	 * @progress: jiffies when the host last handed a buffer back, or when
-	 * the first buffer was posted to an empty queue; read anywhere
-	 */
-	unsigned long progress;
-	/** @buffer: all buffers, idle or in flight */
-	struct vb_buffer buffer[VB_NR_BUFFERS];
 };
 
 /* A queue of PFNs for each enum vb_op, and after these a queue of ranges. */

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What rooms of the top floor remember between two calls.
+ */
+#ifndef VB_ROOMS_H
+#define VB_ROOMS_H
+
+#include <linux/atomic.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/notifier.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include "batch.h"
+
+/* The worker's batches: at most 256 MiB are on their way at a time. */
+#define VB_NR_BATCHES		4U
+
+/**
+ * struct vb_transfer - the worker's batches
+ */
+struct vb_transfer {
+	/** @batch: all VB_KIND_PAGES batches, idle or sent; constant */
+	struct vb_batch *batch[VB_NR_BATCHES];
+	/** @idle: batches that are not sent; worker only */
+	struct list_head idle;
+	/** @blocks: blocks that an inflation puts into one batch; constant */
+	unsigned int blocks;
+	/** @moving: guest pages in sent batches, by operation; worker only */
+	unsigned long moving[VB_NR_OPS];
+	/**
+	 * @returned: guest pages that went back to the guest after the host had
+	 * read their deflate, since the device was bound; atomic
+	 */
+	atomic_long_t returned;
+	/** @wait: woken when @returned grows, and when the driver stops */
+	wait_queue_head_t wait;
+};
+
+/**
+ * struct vb_migrator - one page migration at a time
+ */
+struct vb_migrator {
+	/**
+	 * @lock: held during a migration.  A migration only tries to take the
+	 * lock: the worker may get into a migration by its own allocations, and
+	 * must not sleep there for another one that waits for the host
+	 */
+	struct mutex lock;
+	/** @inflate: tells the host of the new page; @lock */
+	struct vb_batch *inflate;
+	/** @deflate: tells the host of the old page; @lock */
+	struct vb_batch *deflate;
+	/**
+	 * @parked: by operation: the page whose batch the host did not
+	 * acknowledge in time, with a reference, or NULL; written under @lock,
+	 * read anywhere
+	 */
+	struct page *parked[VB_NR_OPS];
+};
+
+/**
+ * struct vb_oom - the guest is out of memory
+ */
+struct vb_oom {
+	/** @nb: deflates on OOM; registered with DEFLATE_ON_OOM only */
+	struct notifier_block nb;
+	/**
+	 * @wanted: guest pages that a notifier waits for under MUST_TELL_HOST;
+	 * atomic
+	 */
+	atomic_long_t wanted;
+};
+
+/**
+ * struct vb_offline - memory goes offline
+ */
+struct vb_offline {
+	/** @nb: called before memory goes offline */
+	struct notifier_block nb;
+	/** @range: where no block may stay; empty for nowhere; @wait.lock */
+	struct vb_range range;
+	/** @wait: woken when @range is free of blocks, and when the driver stops */
+	wait_queue_head_t wait;
+};
+
+/**
+ * struct vb_stats - statistics for the host
+ */
+struct vb_stats {
+	/**
+	 * @wq: runs @work; separate from the worker's, since the worker may
+	 * sleep in reclaim; constant
+	 */
+	struct workqueue_struct *wq;
+	/** @work: fills the buffer and hands it to the host */
+	struct work_struct work;
+};
+
+#endif
