@@ -31,7 +31,7 @@ bench: ## measure beside the in-tree driver and virtio-mem
 check: ## run all tests
 	scripts/check
 
-check-style: ## checkpatch, sparse, W=1, shellcheck, pyflakes, docutils
+check-style: ## checkpatch, sparse, W=1, floors and doors, shellcheck, pyflakes, docutils
 	scripts/style
 
 help: ## this list

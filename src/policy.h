@@ -10,24 +10,26 @@
 
 /**
  * VB_LIMITS() - what keeps the balloon from its target, as a person reads it
- * @x: macro to apply to each: x(enum value, name)
+ * @x: macro to apply to each: x(enum value, name, reason), where the reason is
+ *     what the log says; NULL if the limit is said otherwise, or not at all
  *
- * Documentation/ABI/testing/sysfs-driver-vballoon explains them; `scripts/style
- * docs` compares the two.
+ * Documentation/ABI/testing/sysfs-driver-vballoon explains the names; `scripts/
+ * style docs` compares the two.
  */
 #define VB_LIMITS(x)							\
 	/* nothing does */						\
-	x(VB_LIMIT_NONE, "none"),					\
+	x(VB_LIMIT_NONE, "none", NULL),					\
 	/* the guest would be left with less than its reservation */	\
-	x(VB_LIMIT_RESERVE, "reserve"),					\
+	x(VB_LIMIT_RESERVE, "reserve",					\
+	  "its memory is at the reservation"),				\
 	/* too little is available, or the allocator gave up no page */	\
-	x(VB_LIMIT_MEMORY, "memory"),					\
+	x(VB_LIMIT_MEMORY, "memory", "too little memory is available"),	\
 	/* the guest ran out of memory a short while ago */		\
-	x(VB_LIMIT_OOM, "oom"),						\
-	/* the host does not answer */					\
-	x(VB_LIMIT_HOST, "host")
+	x(VB_LIMIT_OOM, "oom", "it ran out of memory a short while ago"), \
+	/* the host does not answer; vb_state_set() logs the silence */	\
+	x(VB_LIMIT_HOST, "host", NULL)
 
-#define VB_LIMIT_ENUM(limit, name)	limit
+#define VB_LIMIT_ENUM(limit, name, reason)	limit
 enum vb_limit {
 	VB_LIMITS(VB_LIMIT_ENUM)
 };

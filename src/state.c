@@ -11,18 +11,18 @@ static const char *const vb_state_names[] = {
 	VB_STATES(VB_STATE_NAME)
 };
 
-#define VB_LIMIT_NAME(limit, name) \
+#define VB_LIMIT_NAME(limit, name, reason) \
 	[limit] = name
 
 static const char *const vb_limit_names[] = {
 	VB_LIMITS(VB_LIMIT_NAME)
 };
 
-/* How the log names a limit; VB_LIMIT_HOST has messages of its own. */
-static const char *const vb_reasons[] = {
-	[VB_LIMIT_RESERVE] = "its memory is at the reservation",
-	[VB_LIMIT_MEMORY] = "too little memory is available",
-	[VB_LIMIT_OOM] = "it ran out of memory a short while ago",
+#define VB_LIMIT_REASON(limit, name, reason) \
+	[limit] = reason
+
+static const char *const vb_limit_reasons[] = {
+	VB_LIMITS(VB_LIMIT_REASON)
 };
 
 /**
@@ -83,12 +83,11 @@ void vb_state_set(struct vb_device *vb, enum vb_state state,
 		dev_err(dev, "the device broke its protocol; nothing moves until it is bound again\n");
 
 	/* Name each limit once, until the host changes its target. */
-	if (limit == VB_LIMIT_NONE || limit == VB_LIMIT_HOST ||
-	    vb->complained & BIT(limit))
+	if (!vb_limit_reasons[limit] || vb->complained & BIT(limit))
 		return;
 	vb->complained |= BIT(limit);
 	dev_info_ratelimited(dev, "stops at %lu MiB of the %lu MiB that the host wants from this guest: %s\n",
 			     vb_store_held(&vb->store) >> (20 - PAGE_SHIFT),
 			     vb->target >> (20 - PAGE_SHIFT),
-			     vb_reasons[limit]);
+			     vb_limit_reasons[limit]);
 }

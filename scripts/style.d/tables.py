@@ -14,7 +14,7 @@ ABI = "Documentation/ABI/testing/sysfs-driver-vballoon"
 TABLES = {
     "stats/": ("counters.h", r"^\tx\(VB_\w+, (\w+)\)"),
     "state": ("state.h", r'^\tx\(VB_\w+, "(\w+)"\)'),
-    "limited_by": ("policy.h", r'^\tx\(VB_LIMIT_\w+, "(\w+)"\)'),
+    "limited_by": ("policy.h", r'^\tx\(VB_LIMIT_\w+, "(\w+)",'),
 }
 
 

@@ -8,7 +8,7 @@
 #include <linux/mm.h>
 #include <linux/tracepoint.h>
 
-#define VB_LIMIT_SYMBOL(limit, name)	{ limit, name }
+#define VB_LIMIT_SYMBOL(limit, name, reason)	{ limit, name }
 
 /* What the policy saw and decided, each time it was asked; sizes in bytes. */
 TRACE_EVENT(vballoon_goal,
