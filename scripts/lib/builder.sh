@@ -6,7 +6,7 @@
 
 # shellcheck disable=SC2154
 builder=$cache/builder
-builder_packages=make,gcc-14,pahole,libelf1t64,libssl3t64
+builder_packages=make,gcc-14,pahole,libelf1t64,libssl3t64,perl
 
 # compiler_of BUILD-TREE: the compiler that the kernel was built with.
 compiler_of()
