@@ -145,6 +145,37 @@ static inline int vb_find_vqs(struct virtio_device *vdev, unsigned int nr,
 #endif
 
 /*
+ * Does a page lie in a page block that CMA lends out?  The kernel's own
+ * is_migrate_cma_page() is not exported.  The type of a page block is in the
+ * lowest three of the bits that the kernel keeps for the block, on all kernels:
+ * enum pageblock_bits in linux/pageblock-flags.h.
+ */
+#ifdef CONFIG_CMA
+static inline bool vb_page_is_cma(struct page *page)
+{
+	unsigned long pfn = page_to_pfn(page);
+	const unsigned long *flags;
+	unsigned long bit;
+
+#ifdef CONFIG_SPARSEMEM
+	flags = __pfn_to_section(pfn)->usage->pageblock_flags;
+	pfn &= PAGES_PER_SECTION - 1;
+#else
+	flags = page_zone(page)->pageblock_flags;
+	pfn -= pageblock_start_pfn(page_zone(page)->zone_start_pfn);
+#endif
+	bit = (pfn >> pageblock_order) * NR_PAGEBLOCK_BITS;
+	return (READ_ONCE(flags[BIT_WORD(bit)]) >> (bit % BITS_PER_LONG) & 7) ==
+	       MIGRATE_CMA;
+}
+#else
+static inline bool vb_page_is_cma(struct page *page)
+{
+	return false;
+}
+#endif
+
+/*
  * The largest order of the page allocator.  MAX_ORDER of an older kernel may be
  * that or one more.
  */

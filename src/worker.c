@@ -89,6 +89,7 @@ static bool vb_worker_host_silent(struct vb_device *vb)
 static struct vb_goal vb_worker_goal(struct vb_device *vb)
 {
 	struct vb_goal goal;
+	u64 blocks;
 	struct vb_view view = {
 		.now = vb_policy_now(),
 		.target = vb->target,
@@ -100,11 +101,12 @@ static struct vb_goal vb_worker_goal(struct vb_device *vb)
 	};
 
 	/*
-	 * A guest with ZONE_MOVABLE or CMA exchanges nothing: blocks come from
-	 * memory that the kernel can use, single pages from memory that only
-	 * programs can use.
+	 * An exchange takes memory that the kernel can use for memory that, in a
+	 * guest with ZONE_MOVABLE or CMA, only programs may be able to use: the
+	 * share of blocks is the limit.
 	 */
-	if (vb_spare_share(VB_BLOCK_PAGES) == VB_BLOCK_PAGES)
+	blocks = view.held - min(view.held, view.singles);
+	if (vb_spare_share(view.held) >= blocks + VB_BLOCK_PAGES)
 		view.block = VB_BLOCK_PAGES;
 	view.reserve = vb_reserve_pages(vb, view.total);
 	view.floor = vb_policy_floor(view.total, PAGE_SHIFT);

@@ -10,13 +10,6 @@
 
 #include "freepage/pool.h"
 
-/*
- * Free memory only, no reclaim and no reserves.  Not __GFP_MOVABLE, since the
- * kernel cannot move a hinted block: so none comes from ZONE_MOVABLE or CMA.
- */
-#define VB_GFP_POOL	(__GFP_NORETRY | __GFP_NOWARN | __GFP_NOMEMALLOC | \
-			 VB_GFP_UNTOUCHED)
-
 /**
  * vb_pool_put() - put a block into the pool
  * @pool: the pool
@@ -85,7 +78,7 @@ struct page *vb_pool_take(unsigned int *order, unsigned long floor)
 	if (si_mem_available() <= (long)floor ||
 	    global_zone_page_state(NR_FREE_PAGES) <= floor)
 		return NULL;
-	while (!(page = alloc_pages(VB_GFP_POOL, *order))) {
+	while (!(page = vb_spare_take(NUMA_NO_NODE, *order))) {
 		if (*order <= VB_BLOCK_ORDER)
 			return NULL;
 		--*order;

@@ -3,8 +3,7 @@
  * The balloon's 2 MiB blocks.
  *
  * A block comes from free memory, never by reclaim or compaction: on a
- * fragmented guest these take longer than an inflation without blocks.  The
- * kernel cannot move a block, so none comes from memory that must be movable.
+ * fragmented guest these take longer than an inflation without blocks.
  * All pages of a block are marked offline (PageOffline()), so that dumps,
  * hibernation and /proc/kcore do not read them.
  */
@@ -13,8 +12,6 @@
 #include "pfn.h"
 #include "store/block.h"
 
-#define VB_GFP_BLOCK	(__GFP_THISNODE | __GFP_NOMEMALLOC | __GFP_NORETRY | \
-			 __GFP_NOWARN | VB_GFP_UNTOUCHED)
 /*
  * Blocks that one call gives back, 512 MiB: a compromise between few deflate
  * notices and a short time before the caller can reschedule (3 million
@@ -46,7 +43,7 @@ static void vb_block_unmark(struct page *page)
 
 static struct page *vb_block_alloc(int nid)
 {
-	struct page *page = alloc_pages_node(nid, VB_GFP_BLOCK, VB_BLOCK_ORDER);
+	struct page *page = vb_spare_take(nid, VB_BLOCK_ORDER);
 
 	if (page && !vb_batch_can_name(page_to_pfn(page))) {
 		__free_pages(page, VB_BLOCK_ORDER);

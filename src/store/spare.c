@@ -16,6 +16,56 @@
  */
 #define VB_SPARE_LEFT	15
 
+/*
+ * Free memory only: no reclaim, no reserves, no compaction.  __GFP_MOVABLE takes
+ * a block off the lists of movable memory, where all large blocks are: from any
+ * other list the allocator would change the type of the page block for good,
+ * and the guest would keep less and less memory that compaction can work on.
+ * Without __GFP_HIGHMEM the flag does not lead to ZONE_MOVABLE.
+ */
+#define VB_GFP_SPARE	(__GFP_MOVABLE | __GFP_NOMEMALLOC | __GFP_NORETRY | \
+			 __GFP_NOWARN | VB_GFP_UNTOUCHED)
+
+/*
+ * A block that was freed as such would stay on a per-CPU list, and be the first
+ * that is allocated again.
+ */
+static void vb_spare_put_back(struct page *page, unsigned int order)
+{
+	unsigned long i;
+
+	split_page(page, order);
+	for (i = 0; i < 1UL << order; i++)
+		__free_page(page + i);
+}
+
+/**
+ * vb_spare_take() - allocate a block that is free
+ * @nid: the node, or NUMA_NO_NODE for any
+ * @order: log2 of the guest pages in the block; VB_BLOCK_ORDER or more
+ *
+ * The kernel cannot move the block.  So none is taken from memory that must be
+ * movable: ZONE_MOVABLE, and what CMA lends out.  While more than half of the
+ * free memory is CMA's, the kernel offers that alone, and there is no block.
+ *
+ * Context: Process context.  Does not reclaim.
+ * Return: its first page, or NULL.
+ */
+struct page *vb_spare_take(int nid, unsigned int order)
+{
+	gfp_t gfp = VB_GFP_SPARE;
+	struct page *page;
+
+	if (nid != NUMA_NO_NODE)
+		gfp |= __GFP_THISNODE;
+	page = alloc_pages_node(nid, gfp, order);
+	if (page && vb_page_is_cma(page)) {
+		vb_spare_put_back(page, order);
+		return NULL;
+	}
+	return page;
+}
+
 /**
  * vb_spare_share() - how much of a balloon may be in blocks
  * @pages: the size of the balloon in guest pages

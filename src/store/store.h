@@ -81,6 +81,7 @@ unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
 bool vb_block_within(struct vb_store *store, const struct vb_range *range);
 
 /* spare.c: how many blocks the guest can spare */
+struct page *vb_spare_take(int nid, unsigned int order);
 unsigned long vb_spare_share(unsigned long pages);
 unsigned long vb_spare_blocks(int nid);
 

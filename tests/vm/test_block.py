@@ -311,5 +311,5 @@ def test_block_cma(ctx):
     with boot(ctx, 768, append="cma=400M nokaslr") as g:
         g.insmod()
         move(g, g.mem - 300 * MIB)
-        assert BLOCK <= in_blocks(g) < held(g) * 3 // 4
+        assert BLOCK <= in_blocks(g) < held(g) * 3 // 4, (in_blocks(g), held(g))
         kernel_memory(ctx, g, "with CMA")
