@@ -27,7 +27,7 @@ def test_sim_answer_in_between(ctx):
         g.sh("set -e; echo 1 >/sys/devices/virtual/workqueue/cpumask; "
              "for i in $(grep virtio /proc/interrupts | cut -d: -f1); do "
              "echo 2 >/proc/irq/$i/smp_affinity; done; test -n \"$i\"")
-        g.sh("insmod /tmp/slow.ko at=vb_channel_busy:5000:1,vb_host_answered:10000:1")
+        g.sh("insmod /tmp/slow.ko at=vb_channel_busy:5000:1 behind=vb_channel_reap:10000:1")
         for pages in (3 * SOME // 10, SOME // 10) * SLIPS:
             move(sim, pages, 10)
 

@@ -4,9 +4,11 @@
  * what may happen meanwhile.
  *
  *	insmod slow.ko at=FUNCTION:MICROSECONDS:EVERY[,...]
+ *		       behind=FUNCTION:MICROSECONDS:CPU
  *
  * Each EVERYth call of FUNCTION is delayed, on the CPU that makes it and with
- * preemption off.
+ * preemption off; behind= delays what comes after FUNCTION, on that CPU and if
+ * FUNCTION has returned true.
  */
 #include <linux/atomic.h>
 #include <linux/delay.h>
@@ -43,10 +45,31 @@ static int slow_call(struct kprobe *probe, struct pt_regs *regs)
 	return 0;
 }
 
+static char behind_name[64];
+static unsigned int behind_us, behind_cpu;
+static char *behind;
+module_param(behind, charp, 0444);
+MODULE_PARM_DESC(behind, "FUNCTION:MICROSECONDS:CPU");
+
+static int slow_return(struct kretprobe_instance *instance,
+		       struct pt_regs *regs)
+{
+	if (raw_smp_processor_id() == behind_cpu &&
+	    (regs_return_value(regs) & 0xff))
+		mdelay(behind_us / 1000);
+	return 0;
+}
+
+static struct kretprobe return_probe = {
+	.kp.symbol_name = behind_name,
+	.handler = slow_return,
+	.maxactive = 64,
+};
+
 static int __init slow_init(void)
 {
 	struct slow *this;
-	int i;
+	int i, rc;
 
 	for (i = 0; i < nr; i++) {
 		this = &slow[i];
@@ -57,11 +80,22 @@ static int __init slow_init(void)
 		this->probe.pre_handler = slow_call;
 		probes[i] = &this->probe;
 	}
-	return register_kprobes(probes, nr);
+	rc = register_kprobes(probes, nr);
+	if (rc || !behind)
+		return rc;
+	rc = -EINVAL;
+	if (sscanf(behind, "%63[^:]:%u:%u", behind_name, &behind_us,
+		   &behind_cpu) == 3)
+		rc = register_kretprobe(&return_probe);
+	if (rc)
+		unregister_kprobes(probes, nr);
+	return rc;
 }
 
 static void __exit slow_exit(void)
 {
+	if (behind)
+		unregister_kretprobe(&return_probe);
 	unregister_kprobes(probes, nr);
 }
 
