@@ -4,9 +4,8 @@ what the in-tree driver leaves."""
 
 import re
 
-from case import needs, oldest_and_newest, slow, timeout
-from gauge import (BLOCK, PAGE, REPORTING, boot, counters, end, free, in_blocks, load, memhog,
-                   move)
+from case import needs, oldest_and_newest, one_kernel, slow, timeout
+from gauge import (BLOCK, PAGE, REPORTING, boot, counters, end, free, in_blocks, memhog, move)
 from guest import MIB
 from hinthost import DONE, STOP, HintHost
 from simguest import all_back, simulated
@@ -14,7 +13,10 @@ from simguest import all_back, simulated
 CYCLES = 10
 ROUNDS = 5
 SMALL = 192 * MIB
-FULL_REPORTS = "/sys/module/page_reporting/parameters/page_reporting_order"
+# MiB beyond what the in-tree driver leaves with the host: the guest keeps its pieces of less
+# than 2 MiB, which programs have used; 8 to 10 were seen. Unmovable blocks had it at 80.
+CLOSE = 16
+REPORT = "/sys/module/page_reporting/parameters/page_reporting"
 
 
 def block_types(g):
@@ -67,42 +69,43 @@ def test_after_hints(ctx):
         check_types(ctx, g, before, "given back")
 
 
-def left_with_host(ctx, driver, args="", **options):
-    """What QEMU has of the guest, each time that it was shrunk after a job."""
+def left_with_host(g):
+    """MiB that QEMU has of the guest, each time that it was shrunk after a job."""
     left = []
-    with boot(ctx, 512, **options) as g:
-        small = g.mem - 512 * MIB + SMALL
-        if driver == "vballoon":
-            g.insmod(args)
-        else:
-            load(g, driver)
-        # the kernel's own reports would give back what the balloon does not
-        g.run(f"echo 11 >{FULL_REPORTS}")
-        g.sh("mkdir /tmp/job && mount -t tmpfs -o size=400M job /tmp/job")
-        for _ in range(ROUNDS):
-            g.set_balloon(small)
-            g.wait_actual(small)
-            g.set_balloon(g.mem)
-            g.wait_actual(g.mem)
-            g.sh("dd if=/dev/zero of=/tmp/job/file bs=1M count=300 && rm /tmp/job/file")
-            g.set_balloon(small)
-            g.wait_actual(small)
-            left.append(g.ram_rss() // MIB)
+    for _ in range(ROUNDS):
+        for size in SMALL, g.mem:
+            g.set_balloon(size)
+            g.wait_actual(size)
+        g.sh("dd if=/dev/zero of=/tmp/job/file bs=1M count=300 && rm /tmp/job/file")
+        g.set_balloon(SMALL)
+        g.wait_actual(SMALL)
+        left.append(g.ram_rss() // MIB)
+    g.set_balloon(g.mem)
+    g.wait_actual(g.mem)
     return left
 
 
 @slow
-@oldest_and_newest
-@timeout(300)
+@one_kernel
 def test_after_host_memory(ctx):
     """Round after round the host gets back what programs have used, as from the in-tree
-    driver, though only a part of the guest was ever used."""
-    theirs = left_with_host(ctx, "virtio_balloon")
-    pfn = left_with_host(ctx, "vballoon", "engine=pfn")
-    ranges = left_with_host(ctx, "vballoon", "engine=range", props=REPORTING)
-    ctx.log(f"MiB that QEMU has: in-tree {theirs}, pfn {pfn}, range {ranges}")
-    for ours in pfn, ranges:
-        assert all(a <= b + 5 for a, b in zip(ours, theirs)), (theirs, pfn, ranges)
+    driver, though only a part of the guest was ever used. (On one kernel: on a newer one
+    it is by chance, up to 20 MiB, what lies on per-CPU lists and stays.)"""
+    # one guest for all: from boot to boot the in-tree driver's differ by 10 MiB
+    with ctx.guest(mem=512, props=REPORTING, append="init_on_alloc=0") as g:
+        # the kernel's own reports would give back what the balloon does not: of no block
+        # on an old kernel, once a day on a new one
+        g.sh(f"echo 11 >{REPORT}_order || echo 86400000 >{REPORT}_delay_ms")
+        g.sh("mkdir /tmp/job && mount -t tmpfs -o size=400M job /tmp/job")
+        g.modprobe_intree()
+        theirs = left_with_host(g)
+        g.rmmod("virtio_balloon")
+        for engine in "pfn", "range":
+            g.insmod(f"engine={engine}")
+            ours = left_with_host(g)
+            g.rmmod()
+            ctx.log(f"MiB that QEMU has: in-tree {theirs}, {engine} {ours}")
+            assert all(a <= b + CLOSE for a, b in zip(ours, theirs)), (theirs, engine, ours)
 
 
 @slow
