@@ -33,6 +33,8 @@ unsigned long vb_deflate_now(struct vb_device *vb, unsigned long nr)
 {
 	struct vb_batch *notice;
 
+	/* An OOM asks for 4 MiB, however small the balloon is. */
+	nr = min(nr, vb_store_held(&vb->store));
 	vb_channel_release_begin(&vb->channel);
 	nr = vb_store_release(&vb->store, nr, &notice);
 	vb_deflate_finish(vb, notice, nr);

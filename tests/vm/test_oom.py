@@ -3,7 +3,8 @@
 
 import time
 
-from gauge import (OOM_KILLED, balloon, boot, counters, free, held, move, noise, said,
+from case import one_kernel
+from gauge import (OOM_KILLED, PAGE, balloon, boot, counters, free, held, move, noise, said,
                    wait_free)
 from guest import MIB
 
@@ -70,6 +71,21 @@ def test_oom_does_not(ctx):
         assert counters(g)["oom_pages"] == 0
         move(g, g.mem)
         assert g.meminfo()["MemTotal"] == total
+
+
+@one_kernel
+def test_oom_small(ctx):
+    """A small balloon is given whole, though each call asks for 4 MiB."""
+    with boot(ctx, 256, props={"deflate-on-oom": "on"}) as g:
+        g.insmod()
+        g.allow.append(OOM_KILLED)
+        for pages in 1, 300, 511, 512, 700, 1023:
+            move(g, g.mem - pages * PAGE)
+            before = counters(g)["oom_pages"]
+            hog(g)      # which nothing can save
+            assert held(g) == 0, (pages, held(g))
+            assert counters(g)["oom_pages"] - before == pages
+            move(g, g.mem)
 
 
 def test_oom_moving(ctx):
