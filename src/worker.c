@@ -60,6 +60,7 @@ void vb_worker_write_actual(struct vb_device *vb, u32 actual)
 /*
  * Write `actual` when no page moves, and each VB_ACTUAL_EVERY before.  Pages of
  * an unread deflate notice do not count as moving: the guest uses them already.
+ * Nor is an exchange a move, but a block more or less for a moment.
  */
 static void vb_worker_tell_actual(struct vb_device *vb,
 				  const struct vb_goal *goal)
@@ -67,6 +68,8 @@ static void vb_worker_tell_actual(struct vb_device *vb,
 	bool rests = !goal->step && !vb->transfer.moving[VB_INFLATE] &&
 		     !vb->transfer.moving[VB_DEFLATE];
 
+	if (vb->exchanging)
+		return;
 	if (rests || time_after(jiffies, vb->actual_at + VB_ACTUAL_EVERY))
 		vb_worker_write_actual(vb, vb_store_held(&vb->store) *
 					   VB_PFNS_PER_PAGE);
