@@ -19,7 +19,7 @@ import time
 import chart
 from chart import MIB
 from guest import Guest, GuestError
-from machine import TOP
+from machine import TOP, accelerator
 from screen import FIELDS, Screen
 
 BEAT = 0.25             # seconds between two looks at the guests
@@ -151,9 +151,9 @@ class Host:
     def move(self, giver, taker, amount):
         """Take from one guest, give to the other what came back.
 
-        Returns what the giver's process gave back, what of the guest's memory
-        it had never held, the seconds that took, and those until the taker had
-        as much.
+        Returns by how much the giver's QEMU shrank, how much of the guest's
+        memory that QEMU had never used, the seconds that took, and those until
+        the taker had as much.
         """
         before = giver.held
         unused = max(0, giver.target - before)
@@ -163,8 +163,8 @@ class Host:
         then = taker.updated
         self.watch(lambda: taker.updated > then, "fresh statistics")
         self.tell(f"{amount // MIB} MiB from {giver.name} to {taker.name} in "
-                  f"{seconds:.1f} s; {giver.name}'s process gave back "
-                  f"{back // MIB} MiB")
+                  f"{seconds:.1f} s; the host got {back // MIB} MiB back from "
+                  f"{giver.name}'s QEMU")
         return back, unused, shrunk, seconds
 
     def run(self, tenant, command, meanwhile=lambda: None):
@@ -195,12 +195,16 @@ class Host:
 
 def claim_move(host, giver, taker, asked, back, unused, shrunk, seconds):
     """The claim that a balloon is worth its while."""
-    # blocks may come from memory that the guest never used: nobody holds that
+    # blocks may come from memory that the guest never used: there is none of
+    # the host's behind that
+    never = ""
+    if back < GIVEN_BACK * asked:
+        rest = min(unused, asked - back) // MIB
+        never = f" ({giver.name} had never used the other {rest} MiB)"
     host.claim(back + unused >= GIVEN_BACK * asked and back >= asked // 2,
-               f"{giver.name} was asked for {asked // MIB} MiB; its process "
-               f"gave back {back // MIB} MiB ({100 * back / asked:.1f} %; "
-               f"{unused // MIB} MiB it had never held) in {shrunk:.1f} s; "
-               f"{taker.name} had as much after {seconds:.1f} s")
+               f"{giver.name} gave up {asked // MIB} MiB in {shrunk:.1f} s, and "
+               f"its QEMU uses {back // MIB} MiB less{never}; {taker.name} had "
+               f"as much more after {seconds:.1f} s")
 
 
 # ---- the story -------------------------------------------------------------
@@ -217,8 +221,8 @@ def warm_up(host, b):
         host.run_job(b, size)
         host.watch(lambda: b.available > b.target - b.size // 4,
                    "guest B frees its memory")
-        host.tell(f"B has {b.available // MIB} MiB available, and its process "
-                  f"holds {b.held // MIB} MiB of the host")
+        host.tell(f"B has {b.available // MIB} MiB available, and its QEMU "
+                  f"uses {b.held // MIB} MiB of the host's memory")
     return size, b.held
 
 
@@ -242,11 +246,11 @@ def help_a(host, a, b, size, step):
     back, unused, shrunk, seconds = zip(*moves)
     claim_move(host, b, a, moved, sum(back), unused[0], sum(shrunk), sum(seconds))
     host.claim(peak - before >= GIVEN_BACK * moved,
-               f"A's process grew by {(peak - before) // MIB} MiB, "
+               f"A's QEMU grew by {(peak - before) // MIB} MiB, "
                f"to {peak // MIB} MiB")
     host.claim("waits for memory" in output,
-               f"A's job had to wait for memory, and its sum over "
-               f"{size // MIB} MiB is right")
+               f"A's job had to wait for memory, and then read back from "
+               f"{size // MIB} MiB what it had written")
 
     # The job took huge pages. What it left is in small ones, which no one has
     # touched since the host gave them, and which could give nothing back.
@@ -266,9 +270,9 @@ def way_back(host, a, b, size, warm):
     with host.phase("B uses its memory again"):
         host.run_job(b, size)
     host.claim(before < b.held >= GIVEN_BACK * warm,
-               f"B's process grew by {(b.held - before) // MIB} MiB, to "
-               f"{b.held // MIB} MiB (warm it had {warm // MIB}), and its "
-               f"sum over {size // MIB} MiB is right")
+               f"B's QEMU grew by {(b.held - before) // MIB} MiB, to "
+               f"{b.held // MIB} MiB ({warm // MIB} after the warm-up), and B's "
+               f"job read back from {size // MIB} MiB what it had written")
 
 
 def story(screen, guests, size):
@@ -314,18 +318,20 @@ def picture(host, release):
     """The chart of what was seen."""
     panels = []
     for number, tenant in enumerate(host.tenants):
-        curves = [chart.Curve("held by the guest's process (host's /proc)",
+        curves = [chart.Curve("host memory that QEMU uses for this guest",
                               "area", HELD[number], tenant.curve("held")),
-                  chart.Curve("balloon target", "dash", "#1b1f24",
-                              tenant.curve("target")),
-                  chart.Curve("actual", "line", "#8250df",
+                  chart.Curve("size the host wants for the guest", "dash",
+                              "#1b1f24", tenant.curve("target")),
+                  chart.Curve("size the guest reports", "line", "#8250df",
                               tenant.curve("actual")),
                   chart.Curve("available in the guest", "line", "#2da44e",
                               tenant.curve("available"))]
         panels.append(chart.Panel(f"Guest {tenant.name}", curves))
     size = host.tenants[0].size
     return chart.Chart("vballoon moves memory between two guests",
-                       f"Linux {release}, two guests of {size // MIB} MiB",
+                       f"Linux {release}, two guests of {size // MIB} MiB "
+                       + ("under KVM" if accelerator().startswith("kvm") else
+                          "that QEMU emulates (TCG, without KVM)"),
                        size, panels, host.phases, host.facts)
 
 

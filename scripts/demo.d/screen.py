@@ -44,8 +44,8 @@ class Screen:
             self.line(now, tenants)
             return
         width = self.columns() - 1
-        head = (f"{now:6.0f} s  {'target':>8} {'actual':>8} {'free':>8} "
-                f"{'available':>10} {'held by host':>13}")
+        head = (f"{now:6.0f} s  {'wanted':>8} {'size':>8} {'free':>8} "
+                f"{'available':>10} {'QEMU uses':>13}")
         lines = ["", self.ink.dim(head[:width])]
         for number, tenant in enumerate(tenants):
             cells = [f"{getattr(tenant, field) // MIB:>{wide}}"
@@ -58,7 +58,7 @@ class Screen:
         self.drawn = len(lines)
 
     def bar(self, tenant, number, room):
-        """What the host holds for a guest, as a bar."""
+        """The host memory that QEMU uses for a guest, as a bar."""
         full = round(room * min(1, tenant.held / tenant.size))
         rest = self.ink.dim(("░" if self.ink.unicode else ".") * (room - full))
         return self.ink.held(self.ink.blocks[8] * full, number) + rest
@@ -68,8 +68,8 @@ class Screen:
         if now - self.news < NEWS:
             return
         self.news = now
-        parts = [f"{t.name}: target {t.target // MIB}, actual "
+        parts = [f"{t.name}: wanted {t.target // MIB}, size "
                  f"{t.actual // MIB}, free {t.free // MIB}, available "
-                 f"{t.available // MIB}, held {t.held // MIB}"
+                 f"{t.available // MIB}, QEMU uses {t.held // MIB}"
                  for t in tenants]
         print(f"{now:6.0f} s   " + "  |  ".join(parts))

@@ -6,6 +6,7 @@ and of phases, which are numbered bands across all of them.  Times are
 seconds, amounts are bytes.
 """
 
+import textwrap
 from collections import namedtuple
 from itertools import groupby
 from xml.sax.saxutils import escape
@@ -124,8 +125,8 @@ def text(chart, columns, ink, rows=8):
         yield from text_panel(chart, number, width, rows, ink)
     yield from text_axis(chart, width, ink)
     fill = ink.held(ink.blocks[8] * 2, 0) + ink.held(ink.blocks[8] * 2, 1)
-    yield (f"{'':10}{fill} memory that the host really holds for the guest"
-           f"   {ink.rule * 4} target")
+    yield (f"{'':10}{fill} host memory that QEMU uses for the guest"
+           f"   {ink.rule * 4} size the host wants")
     for number, phase in enumerate(chart.phases, 1):
         seconds = phase.end - phase.start
         yield f"{'':10}{number} {phase.label} ({seconds:.0f} s)"
@@ -134,7 +135,9 @@ def text(chart, columns, ink, rows=8):
 # ---- SVG -----------------------------------------------------------------
 
 WIDTH, LEFT, RIGHT = 960, 78, 24
-HEAD, PANEL, GAP, LINE = 156, 190, 44, 21
+HEAD, PANEL, GAP, LINE = 180, 190, 44, 21
+BADGE = 8               # radius of a phase's number
+FACT = 112              # characters of a fact in one line
 INK, SOFT = "#1b1f24", "#6a737d"
 BANDS = ("#f3f5f8", "#ffffff")
 
@@ -189,9 +192,11 @@ class Svg:
 
 
 def svg_legend(svg, chart, y):
-    """One entry for each curve; an area has one swatch for each panel."""
-    x = LEFT
+    """Curves, two in a row; an area has one swatch for each panel."""
     for number, curve in enumerate(chart.panels[0].curves):
+        x = LEFT + number % 2 * (WIDTH - LEFT - RIGHT) / 2
+        if number and number % 2 == 0:
+            y += LINE
         if curve.kind == "area":
             for panel in chart.panels:
                 svg.rect(x, y - 11, 14, 12, panel.curves[number].colour,
@@ -202,7 +207,6 @@ def svg_legend(svg, chart, y):
                       [(x, y - 5), (x + 28, y - 5)], 0)
             x += 30
         svg.text(x + 4, y, curve.label)
-        x += 7.4 * len(curve.label) + 28
 
 
 def svg_panel(svg, chart, panel, top, x_of):
@@ -226,14 +230,15 @@ def svg_panel(svg, chart, panel, top, x_of):
 
 def svg_phases(svg, chart, top, floor, x_of):
     """Bands behind everything, each with its number on top."""
+    centre = 0
     for number, phase in enumerate(chart.phases):
         x, width = x_of(phase.start), x_of(phase.end) - x_of(phase.start)
         svg.rect(x, top, width, floor - top, BANDS[number % 2])
         svg.line(x, top, x, floor, "#b8c0c8", stroke_dasharray="2 3")
-        svg.element("circle", cx=f"{x + width / 2:.1f}", cy=top, r=10,
-                    fill=INK)
-        svg.text(x + width / 2, top + 4.5, str(number + 1), 12, "#ffffff",
-                 "middle", font_weight="bold")
+        centre = max(x + width / 2, centre + 3 * BADGE)
+        svg.element("circle", cx=f"{centre:.1f}", cy=top, r=BADGE, fill=INK)
+        svg.text(centre, top + 4, str(number + 1), 11, "#ffffff", "middle",
+                 font_weight="bold")
 
 
 def svg(chart):
@@ -241,7 +246,8 @@ def svg(chart):
     out = Svg()
     end = chart.phases[-1].end
     floor = HEAD + len(chart.panels) * (PANEL + GAP) - GAP
-    rows = len(chart.phases) + len(chart.facts)
+    facts = [(ok, textwrap.wrap(fact, FACT)) for ok, fact in chart.facts]
+    rows = len(chart.phases) + sum(len(lines) for _, lines in facts)
     height = floor + 76 + LINE * (rows + 1)
 
     def x_of(second):
@@ -271,9 +277,10 @@ def svg(chart):
                  SOFT, "end")
         y += LINE
     y += LINE / 2
-    for ok, fact in chart.facts:
+    for ok, lines in facts:
         out.text(LEFT, y, "✓" if ok else "✗", 13,
                  "#1a7f37" if ok else "#cf222e", font_weight="bold")
-        out.text(LEFT + 22, y, fact)
-        y += LINE
+        for line in lines:
+            out.text(LEFT + 22, y, line)
+            y += LINE
     return out.document(height)
