@@ -28,7 +28,7 @@ demo: ## play the story: two guests share a host's memory
 bench: ## measure beside the in-tree driver and virtio-mem
 	scripts/bench
 
-check: ## run all tests
+check: ## run the tests (scripts/check --long: the long ones too)
 	scripts/check
 
 check-style: ## checkpatch, sparse, W=1, floors and doors, shellcheck, pyflakes, docutils

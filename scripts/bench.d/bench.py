@@ -67,7 +67,7 @@ def arguments():
     parser.add_argument("--driver", action="append", metavar="NAME[,...]", default=[],
                         help="only these drivers: in-tree, pfn, range, virtio-mem")
     parser.add_argument("--quick", action="store_true",
-                        help="a look: one round, 1024 MiB, small guests only")
+                        help="rough figures soon: one round, 1024 MiB, small guests only")
     parser.add_argument("--out", type=Path, default=Path("vballoon-bench"), metavar="DIR",
                         help="where bench.json, .svg, .rst and logs go (default %(default)s)")
     parser.add_argument("--into", type=Path, metavar="FILE.rst",
