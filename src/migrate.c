@@ -95,9 +95,11 @@ static int vb_migrate_locked(struct vb_device *vb, struct page *newpage,
 }
 
 /*
- * The balloon core calls this with both pages locked.  A trylock, since the
- * worker may get here by its own allocations: it must not sleep for another
- * migration, which waits for the host.
+ * The balloon core calls this with both pages locked, and maybe others: in
+ * MIGRATE_ASYNC the kernel locks a whole list of pages first, so that nothing
+ * may sleep for the host.  A trylock, since the worker may get here by its own
+ * allocations: it must not sleep for another migration, which waits for the
+ * host.
  */
 static int vb_migrate_page(struct balloon_dev_info *balloon,
 			   struct page *newpage, struct page *page,
@@ -107,6 +109,8 @@ static int vb_migrate_page(struct balloon_dev_info *balloon,
 	struct vb_device *vb = container_of(store, struct vb_device, store);
 	int rc;
 
+	if (mode == MIGRATE_ASYNC)
+		return -EAGAIN;
 	if (!mutex_trylock(&vb->migrator.lock))
 		return -EAGAIN;
 	rc = vb_migrate_locked(vb, newpage, page);
