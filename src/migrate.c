@@ -20,15 +20,20 @@ static void vb_migrate_set(struct vb_batch *batch, enum vb_op op,
 	batch->nr = 1;
 }
 
+static void vb_migrate_reap(struct vb_device *vb)
+{
+	/* The reap may have finished a batch of the worker's. */
+	if (vb_channel_reap(&vb->channel))
+		vb_worker_answered(&vb->worker);
+}
+
 static void vb_migrate_send(struct vb_device *vb, struct vb_batch *batch,
 			    enum vb_op op, struct page *page)
 {
 	vb_migrate_set(batch, op, page);
 	vb_channel_send(&vb->channel, batch);
 	vb_channel_pump(&vb->channel);
-	/* The reap may have finished a batch of the worker's. */
-	if (vb_channel_reap(&vb->channel))
-		vb_worker_answered(&vb->worker);
+	vb_migrate_reap(vb);
 }
 
 static bool vb_migrate_wait(struct vb_device *vb, struct vb_batch *batch)
@@ -38,6 +43,9 @@ static bool vb_migrate_wait(struct vb_device *vb, struct vb_batch *batch)
 			   vb_worker_stopping(&vb->worker) ||
 			   vb_channel_broken(&vb->channel),
 			   VB_MIGRATE_WAIT);
+	/* The interrupt may be late, or lost. */
+	if (!vb_batch_acknowledged(batch))
+		vb_migrate_reap(vb);
 	return vb_batch_acknowledged(batch);
 }
 
@@ -51,6 +59,20 @@ static void vb_migrate_park(struct vb_device *vb, enum vb_op op,
 	get_page(page);
 	WRITE_ONCE(vb->migrator.parked[op], page);
 	vb_worker_kick(&vb->worker);
+}
+
+/*
+ * The host has not read the deflate of @page in time, or not yet.  The worker
+ * must run until the host has, so that a person can see a silent host.  Only
+ * under MUST_TELL_HOST does the page stay out of use.
+ */
+static void vb_migrate_late(struct vb_device *vb, struct page *page)
+{
+	WRITE_ONCE(vb->migrator.late, true);
+	if (vb_must_tell(vb))
+		vb_migrate_park(vb, VB_DEFLATE, page);
+	else
+		vb_worker_kick(&vb->worker);
 }
 
 /*
@@ -69,7 +91,7 @@ static int vb_migrate_locked(struct vb_device *vb, struct page *newpage,
 	 * The old page stays where it is while the host is slow, or has unread
 	 * deflates: one of these may name the new page.
 	 */
-	if (migrator->parked[VB_INFLATE] || migrator->parked[VB_DEFLATE] ||
+	if (vb_migrate_parked(vb) ||
 	    vb_channel_deflates_unread(&vb->channel) ||
 	    vb_channel_silent_on(&vb->channel, VB_INFLATE) ||
 	    vb_channel_silent_on(&vb->channel, VB_DEFLATE)) {
@@ -83,14 +105,13 @@ static int vb_migrate_locked(struct vb_device *vb, struct page *newpage,
 		if (VB_MIGRATION_MAY_FAIL)
 			return -EAGAIN;
 		vb_migrate_send(vb, migrator->deflate, VB_DEFLATE, page);
-		if (vb_must_tell(vb))
-			vb_migrate_park(vb, VB_DEFLATE, page);
+		vb_migrate_late(vb, page);
 		return -ENOENT;
 	}
 
 	vb_migrate_send(vb, migrator->deflate, VB_DEFLATE, page);
-	if (!vb_migrate_wait(vb, migrator->deflate) && vb_must_tell(vb))
-		vb_migrate_park(vb, VB_DEFLATE, page);
+	if (!vb_migrate_wait(vb, migrator->deflate))
+		vb_migrate_late(vb, page);
 	return 0;
 }
 
@@ -128,16 +149,17 @@ static int vb_migrate_page(struct balloon_dev_info *balloon,
 }
 
 /**
- * vb_migrate_parked() - is a page parked until the host has read its batch?
+ * vb_migrate_parked() - does a batch that a migration gave up still matter?
  * @vb: the device
  *
  * Context: Any.
- * Return: true if vb_migrate_settle() must be called, now or later.
+ * Return: true while a page is parked, or a late deflate is unread: the caller
+ * must call vb_migrate_settle(), now or later.
  */
 bool vb_migrate_parked(struct vb_device *vb)
 {
 	return READ_ONCE(vb->migrator.parked[VB_INFLATE]) ||
-	       READ_ONCE(vb->migrator.parked[VB_DEFLATE]);
+	       READ_ONCE(vb->migrator.late);
 }
 
 /**
@@ -162,14 +184,16 @@ void vb_migrate_settle(struct vb_device *vb)
 	if (page && vb_batch_acknowledged(migrator->inflate)) {
 		/* The kernel may not have unlocked the page after its failure. */
 		folio_wait_locked(page_folio(page));
-		migrator->parked[VB_INFLATE] = NULL;
+		WRITE_ONCE(migrator->parked[VB_INFLATE], NULL);
 		vb_store_commit(&vb->store, migrator->inflate);
 		vb_transfer_moved(vb, VB_INFLATE, 1);
 	}
 	page = migrator->parked[VB_DEFLATE];
-	if (page && vb_batch_acknowledged(migrator->deflate)) {
+	if (migrator->late && vb_batch_acknowledged(migrator->deflate)) {
 		migrator->parked[VB_DEFLATE] = NULL;
-		put_page(page);
+		WRITE_ONCE(migrator->late, false);
+		if (page)
+			put_page(page);
 	}
 	mutex_unlock(&migrator->lock);
 }
@@ -203,6 +227,7 @@ void vb_migrate_drop(struct vb_device *vb)
 			put_page(migrator->parked[op]);
 		migrator->parked[op] = NULL;
 	}
+	migrator->late = false;
 }
 
 /**

@@ -58,6 +58,11 @@ struct vb_migrator {
 	 * read anywhere
 	 */
 	struct page *parked[VB_NR_OPS];
+	/**
+	 * @late: @deflate was not acknowledged in time, and is unread; like
+	 * @parked
+	 */
+	bool late;
 };
 
 /**
