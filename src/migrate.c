@@ -6,6 +6,7 @@
  * reference, until vb_migrate_settle() sees that the host has read the batch.
  */
 #include <linux/pagemap.h>
+#include <linux/rcupdate.h>
 
 #include "vballoon.h"
 
@@ -143,8 +144,14 @@ static int vb_migrate_page(struct balloon_dev_info *balloon,
 		vb_transfer_moved(vb, VB_DEFLATE, 1);
 		rc = 0;
 	}
-	/* @vb is still there: vb_migrate_stop() waits for this lock. */
+	/*
+	 * The old page is isolated no more, so @vb may be freed as soon as
+	 * vb_migrate_stop() has had the lock, while mutex_unlock() still
+	 * touches the mutex: vb_migrate_stop() waits for this section.
+	 */
+	rcu_read_lock();
 	mutex_unlock(&vb->migrator.lock);
+	rcu_read_unlock();
 	return rc;
 }
 
@@ -209,6 +216,8 @@ void vb_migrate_stop(struct vb_device *vb)
 	wake_up(&vb->channel.wait);
 	mutex_lock(&vb->migrator.lock);
 	mutex_unlock(&vb->migrator.lock);
+	/* Wait until the migration has returned from its mutex_unlock(). */
+	synchronize_rcu();
 }
 
 /**
