@@ -234,16 +234,20 @@ unsigned int vb_batchq_reap(struct vb_channel *channel, struct vb_batchq *queue,
 
 /**
  * vb_batchq_silent() - has the host left this queue unread for too long?
- * @queue: the queue
+ * @channel: the channel
+ * @queue: one of its queues of batches
  *
- * Context: Any.
+ * Context: Any, under the channel lock.
  * Return: true if the host has buffers and handed none back for
  * VB_SILENT_AFTER.
  */
-bool vb_batchq_silent(const struct vb_batchq *queue)
+bool vb_batchq_silent(const struct vb_channel *channel,
+		      const struct vb_batchq *queue)
 {
-	return READ_ONCE(queue->in_flight) &&
-	       time_after(jiffies, READ_ONCE(queue->progress) + VB_SILENT_AFTER);
+	lockdep_assert_held(&channel->lock);
+
+	return queue->in_flight &&
+	       time_after(jiffies, queue->progress + VB_SILENT_AFTER);
 }
 
 static void vb_batchq_clear(struct vb_batchq *queue)
@@ -254,7 +258,7 @@ static void vb_batchq_clear(struct vb_batchq *queue)
 	for (i = 0; i < VB_NR_BUFFERS; i++)
 		list_add_tail(&queue->buffer[i].node, &queue->idle);
 	queue->in_flight = 0;
-	queue->vq = NULL;
+	WRITE_ONCE(queue->vq, NULL);
 }
 
 /**

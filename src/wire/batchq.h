@@ -48,7 +48,7 @@ struct vb_buffer {
  * The channel lock guards all fields.
  */
 struct vb_batchq {
-	/** @vq: the virtqueue; NULL while the queue is closed */
+	/** @vq: the virtqueue; NULL while the queue is closed; read anywhere */
 	struct virtqueue *vq;
 	/** @unsent: batches that are not posted to the end, oldest first */
 	struct list_head unsent;
@@ -56,11 +56,11 @@ struct vb_batchq {
 	struct list_head sent;
 	/** @idle: buffers that the host does not have */
 	struct list_head idle;
-	/** @in_flight: buffers that the host has; read anywhere */
+	/** @in_flight: buffers that the host has */
 	unsigned int in_flight;
 	/**
 	 * @progress: jiffies when the host last handed a buffer back, or when
-	 * the first buffer was posted to an empty queue; read anywhere
+	 * the first buffer was posted to an empty queue
 	 */
 	unsigned long progress;
 	/** @buffer: all buffers, idle or in flight */
@@ -74,6 +74,7 @@ unsigned int vb_batchq_reap(struct vb_channel *channel, struct vb_batchq *queue,
 			    struct list_head *finished);
 void vb_batchq_close(struct vb_channel *channel, struct vb_batchq *queue,
 		     struct list_head *dropped);
-bool vb_batchq_silent(const struct vb_batchq *queue);
+bool vb_batchq_silent(const struct vb_channel *channel,
+		      const struct vb_batchq *queue);
 
 #endif

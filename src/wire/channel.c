@@ -28,14 +28,20 @@ static bool vb_batch_is_workers(const struct vb_batch *batch)
 	return batch->kind == VB_KIND_PAGES || batch->kind == VB_KIND_NOTICE;
 }
 
+/* Change a count of batches that is read without the lock. */
+static void vb_channel_count(unsigned int *count, int batches)
+{
+	WRITE_ONCE(*count, *count + batches);
+}
+
 static void vb_batch_settle(struct vb_channel *channel, struct vb_batch *batch)
 {
 	lockdep_assert_held(&channel->lock);
 
 	list_del_init(&batch->node);
-	channel->unacked[batch->op]--;
+	vb_channel_count(&channel->unacked[batch->op], -1);
 	if (batch->kind == VB_KIND_NOTICE) {
-		channel->owed--;
+		vb_channel_count(&channel->owed, -1);
 		free_page((unsigned long)batch);
 	}
 }
@@ -71,7 +77,7 @@ static void vb_batch_drop(struct vb_channel *channel, struct vb_batch *batch)
 
 	vb_batch_settle(channel, batch);
 	if (kind == VB_KIND_PAGES)
-		channel->owed--;
+		vb_channel_count(&channel->owed, -1);
 	if (kind == VB_KIND_REPORT)
 		vb_batch_wake(channel, batch);
 }
@@ -100,9 +106,9 @@ bool vb_channel_send(struct vb_channel *channel, struct vb_batch *batch)
 	spin_lock_irqsave(&channel->lock, flags);
 	open = queue->vq;
 	if (open) {
-		channel->unacked[batch->op]++;
+		vb_channel_count(&channel->unacked[batch->op], 1);
 		if (vb_batch_is_workers(batch))
-			channel->owed++;
+			vb_channel_count(&channel->owed, 1);
 		list_add_tail(&batch->node, &queue->unsent);
 	}
 	spin_unlock_irqrestore(&channel->lock, flags);
@@ -173,7 +179,7 @@ struct vb_batch *vb_channel_acked(struct vb_channel *channel)
 	batch = list_first_entry_or_null(&channel->acked, struct vb_batch, node);
 	if (batch) {
 		list_del_init(&batch->node);
-		channel->owed--;
+		vb_channel_count(&channel->owed, -1);
 	}
 	spin_unlock_irqrestore(&channel->lock, flags);
 	return batch;
@@ -266,20 +272,26 @@ bool vb_channel_broken(struct vb_channel *channel)
  * @channel: the channel
  * @queue: VB_INFLATE, VB_DEFLATE or VB_RANGES
  *
- * Context: Any.
+ * Context: Any; takes the channel lock.
  * Return: true if the host has buffers of that queue and handed none back for
  * VB_SILENT_AFTER.
  */
 bool vb_channel_silent_on(struct vb_channel *channel, unsigned int queue)
 {
-	return vb_batchq_silent(&channel->queue[queue]);
+	unsigned long flags;
+	bool silent;
+
+	spin_lock_irqsave(&channel->lock, flags);
+	silent = vb_batchq_silent(channel, &channel->queue[queue]);
+	spin_unlock_irqrestore(&channel->lock, flags);
+	return silent;
 }
 
 /**
  * vb_channel_silent() - has the host left any queue unread for too long?
  * @channel: the channel
  *
- * Context: Any.
+ * Context: Any; takes the channel lock.
  * Return: true if vb_channel_silent_on() is true for a queue of batches.
  */
 bool vb_channel_silent(struct vb_channel *channel)
