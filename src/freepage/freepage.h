@@ -80,7 +80,7 @@ struct vb_hint {
 	 * belongs to the host while @cmd_posted, else to the pool lock
 	 */
 	__virtio32 cmd;
-	/** @cmd_posted: the host has @cmd; pool lock, read anywhere */
+	/** @cmd_posted: the host has @cmd; pool lock */
 	bool cmd_posted;
 	/**
 	 * @strained: the guest has needed memory, so that this command gets no
@@ -150,7 +150,7 @@ void vb_hint_config_changed(struct vb_hint *hint);
 void vb_hint_answered(struct vb_hint *hint);
 void vb_hint_collect(struct vb_hint *hint);
 unsigned long vb_hint_held(const struct vb_hint *hint);
-bool vb_hint_silent(const struct vb_hint *hint);
+bool vb_hint_silent(struct vb_hint *hint);
 
 /* reclaim.c: the guest needs its memory back */
 void vb_reclaim_init(struct vb_reclaim *reclaim, struct vb_hint *hint);

@@ -92,7 +92,7 @@ void vb_hint_collect(struct vb_hint *hint)
 	while ((token = vb_hintq_get(hint->channel))) {
 		WRITE_ONCE(hint->progress, jiffies);
 		if (token == &hint->cmd) {
-			WRITE_ONCE(hint->cmd_posted, false);
+			hint->cmd_posted = false;
 			continue;
 		}
 		page = token;
@@ -120,16 +120,21 @@ unsigned long vb_hint_held(const struct vb_hint *hint)
  * vb_hint_silent() - has the host left the hint queue unread for too long?
  * @hint: the hints
  *
- * Context: Any.
+ * Context: Process context; takes the pool lock.
  * Return: true if the host has buffers and handed none back for
  * VB_SILENT_AFTER; false for a broken queue.
  */
-bool vb_hint_silent(const struct vb_hint *hint)
+bool vb_hint_silent(struct vb_hint *hint)
 {
+	bool silent;
+
 	if (READ_ONCE(hint->broken))
 		return false;
-	return (READ_ONCE(hint->in_flight) || READ_ONCE(hint->cmd_posted)) &&
-	       time_after(jiffies, READ_ONCE(hint->progress) + VB_SILENT_AFTER);
+	spin_lock(&hint->pool.lock);
+	silent = (hint->in_flight || hint->cmd_posted) &&
+		 time_after(jiffies, hint->progress + VB_SILENT_AFTER);
+	spin_unlock(&hint->pool.lock);
+	return silent;
 }
 
 static struct page *vb_hint_take(struct vb_hint *hint)
@@ -165,7 +170,7 @@ static int vb_hint_post_cmd(struct vb_hint *hint, u32 cmd)
 	hint->cmd = cpu_to_virtio32(hint->channel->vdev, cmd);
 	if (vb_hintq_cmd(hint->channel, &hint->cmd, sizeof(hint->cmd)))
 		goto out;
-	WRITE_ONCE(hint->cmd_posted, true);
+	hint->cmd_posted = true;
 	hint->told = cmd;
 	hint->urge = true;
 	rc = 0;
