@@ -39,14 +39,10 @@ static const u16 vb_stat_tags[] = {
 /* The last tag that every host knows. */
 #define VB_STAT_OLD	VIRTIO_BALLOON_S_HTLB_PGFAIL
 
-/*
- * Younger tags may make a host that does not know them throw the buffer away.
- * QEMU, which alone offers PAGE_POISON, skips what it does not know.
- */
-static bool vb_stat_is_sent(struct virtio_device *vdev, u16 tag)
+/* Younger tags may make a host that does not skip them drop the buffer. */
+static bool vb_stat_is_sent(const struct vb_channel *channel, u16 tag)
 {
-	return tag <= VB_STAT_OLD || VB_SENDS_MORE_STATS ||
-	       vb_device_offers(vdev, VIRTIO_BALLOON_F_PAGE_POISON);
+	return tag <= VB_STAT_OLD || VB_SENDS_MORE_STATS || channel->skips_tags;
 }
 
 /* What all values are taken from: one moment, more or less. */
@@ -131,9 +127,10 @@ static u64 vb_stat_value(const struct vb_sample *sample, u16 tag)
 }
 
 /* Returns the number of entries that were filled. */
-static unsigned int vb_stats_fill(struct virtio_device *vdev,
+static unsigned int vb_stats_fill(const struct vb_channel *channel,
 				  struct virtio_balloon_stat *stats)
 {
+	struct virtio_device *vdev = channel->vdev;
 	struct vb_sample sample;
 	unsigned int nr = 0;
 	unsigned int i;
@@ -143,7 +140,7 @@ static unsigned int vb_stats_fill(struct virtio_device *vdev,
 	vb_sample_take(&sample);
 	for (i = 0; i < ARRAY_SIZE(vb_stat_tags); i++) {
 		tag = vb_stat_tags[i];
-		if (!vb_stat_is_sent(vdev, tag))
+		if (!vb_stat_is_sent(channel, tag))
 			continue;
 		value = vb_stat_value(&sample, tag);
 		stats[nr].tag = cpu_to_virtio16(vdev, tag);
@@ -156,10 +153,11 @@ static unsigned int vb_stats_fill(struct virtio_device *vdev,
 static void vb_stats_work(struct work_struct *work)
 {
 	struct vb_device *vb = container_of(work, struct vb_device, stats.work);
-	struct virtio_balloon_stat *stats = vb_statsq_get(&vb->channel);
+	struct vb_channel *channel = &vb->channel;
+	struct virtio_balloon_stat *stats = vb_statsq_get(channel);
 
 	if (stats)
-		vb_statsq_send(&vb->channel, vb_stats_fill(vb->vdev, stats));
+		vb_statsq_send(channel, vb_stats_fill(channel, stats));
 }
 
 /**

@@ -31,6 +31,21 @@ static bool vb_queue_wanted(const struct virtio_device *vdev,
 	}
 }
 
+/*
+ * Guess what no feature says.  Of the hosts we know, only QEMU offers
+ * PAGE_POISON.  QEMU reads all descriptors of a buffer of PFNs, and skips a
+ * statistics tag that it does not know.
+ */
+static void vb_virtqueues_guess(struct vb_channel *channel)
+{
+	struct virtqueue *vq = channel->queue[VB_INFLATE].vq;
+	bool qemu = vb_device_offers(channel->vdev,
+				     VIRTIO_BALLOON_F_PAGE_POISON);
+
+	channel->reads_chains = qemu && virtqueue_get_vring_size(vq) > 1;
+	channel->skips_tags = qemu;
+}
+
 /**
  * vb_virtqueues_open() - find the device's virtqueues
  * @channel: the channel
@@ -74,13 +89,6 @@ int vb_virtqueues_open(struct vb_channel *channel,
 
 	channel->swap_bytes = virtio_legacy_is_little_endian() !=
 			      virtio_is_little_endian(vdev);
-	/*
-	 * No feature says whether a host reads chains.  Of the hosts we know,
-	 * QEMU does; and only QEMU offers PAGE_POISON.
-	 */
-	channel->reads_chains =
-		vb_device_offers(vdev, VIRTIO_BALLOON_F_PAGE_POISON) &&
-		virtqueue_get_vring_size(vq[VB_QUEUE_INFLATE]) > 1;
 	channel->queue[VB_INFLATE].vq = vq[VB_QUEUE_INFLATE];
 	channel->queue[VB_DEFLATE].vq = vq[VB_QUEUE_DEFLATE];
 	channel->queue[VB_RANGES].vq = vq[VB_QUEUE_REPORT];
@@ -88,6 +96,7 @@ int vb_virtqueues_open(struct vb_channel *channel,
 	channel->statsq.posted = false;
 	channel->hintq.vq = vq[VB_QUEUE_HINT];
 	channel->hintq.unnotified = false;
+	vb_virtqueues_guess(channel);
 	return 0;
 }
 

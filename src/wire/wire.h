@@ -89,6 +89,11 @@ struct vb_channel {
 	 * like @swap_bytes
 	 */
 	bool reads_chains;
+	/**
+	 * @skips_tags: the host reads statistics in spite of tags that it does
+	 * not know; like @swap_bytes
+	 */
+	bool skips_tags;
 	/** @queue: the inflate, the deflate and the reporting queue; @lock */
 	struct vb_batchq queue[VB_NR_BATCHQS];
 	/** @sg: scratch for the ranges of the buffer that is posted; @lock */
