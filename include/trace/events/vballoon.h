@@ -50,14 +50,14 @@ TRACE_EVENT(vballoon_moved,
 	TP_STRUCT__entry(
 		__field(int, index)
 		__field(bool, inflate)
-		__field(unsigned long, bytes)
+		__field(u64, bytes)
 	),
 	TP_fast_assign(
 		__entry->index = index;
 		__entry->inflate = inflate;
-		__entry->bytes = pages << PAGE_SHIFT;
+		__entry->bytes = (u64)pages << PAGE_SHIFT;
 	),
-	TP_printk("virtio%d %s bytes=%lu", __entry->index,
+	TP_printk("virtio%d %s bytes=%llu", __entry->index,
 		  __entry->inflate ? "inflate" : "deflate", __entry->bytes)
 );
 
