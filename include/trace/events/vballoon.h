@@ -10,6 +10,17 @@
 
 #define VB_LIMIT_SYMBOL(limit, name, reason)	{ limit, name }
 
+/*
+ * perf and trace-cmd read the format of an event, where a limit is a symbol:
+ * give them its number.  One line for each entry of VB_LIMITS().
+ */
+TRACE_DEFINE_ENUM(VB_LIMIT_NONE);
+TRACE_DEFINE_ENUM(VB_LIMIT_RESERVE);
+TRACE_DEFINE_ENUM(VB_LIMIT_MEMORY);
+TRACE_DEFINE_ENUM(VB_LIMIT_OOM);
+TRACE_DEFINE_ENUM(VB_LIMIT_HOST);
+static_assert(sizeof((char[]){ VB_LIMITS(VB_LIMIT_ENUM) }) == 5);
+
 /* What the policy saw and decided, each time it was asked; sizes in bytes. */
 TRACE_EVENT(vballoon_goal,
 	TP_PROTO(int index, const struct vb_view *view,
