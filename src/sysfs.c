@@ -123,7 +123,12 @@ static ssize_t vb_counter_show(struct kobject *dir,
 					   attr - vb_counter_files));
 }
 
-static struct attribute *vb_counter_attrs[VB_NR_COUNTERS + 1];
+#define VB_COUNTER_FILE(counter, ...)	(&vb_counter_files[counter].attr)
+
+/* In the order of the table; one entry more, for the NULL at the end. */
+static struct attribute *vb_counter_attrs[VB_NR_COUNTERS + 1] = {
+	VB_COUNTERS(VB_COUNTER_FILE)
+};
 
 static const struct attribute_group vb_counter_group = {
 	.name = "stats",
@@ -139,11 +144,7 @@ static const struct attribute_group vb_counter_group = {
  */
 int vb_sysfs_add(struct vb_device *vb)
 {
-	unsigned int i;
 	int rc;
-
-	for (i = 0; i < VB_NR_COUNTERS; i++)
-		vb_counter_attrs[i] = &vb_counter_files[i].attr;
 
 	vb->dir = kobject_create_and_add("balloon", &vb->vdev->dev.kobj);
 	if (!vb->dir)
