@@ -284,12 +284,12 @@ void vb_batchq_close(struct vb_channel *channel, struct vb_batchq *queue,
 /**
  * vb_batchq_init() - prepare a queue without a virtqueue
  * @queue: the queue, zeroed
- * @pfns: true for a queue of PFNs, false for a queue of ranges
+ * @pfns: PFNs for which each buffer has room; 0 for a queue of ranges
  *
  * Context: May sleep.
  * Return: 0 or -ENOMEM; vb_batchq_exit() is due either way.
  */
-int vb_batchq_init(struct vb_batchq *queue, bool pfns)
+int vb_batchq_init(struct vb_batchq *queue, unsigned int pfns)
 {
 	unsigned int i;
 
@@ -297,8 +297,8 @@ int vb_batchq_init(struct vb_batchq *queue, bool pfns)
 	INIT_LIST_HEAD(&queue->sent);
 	vb_batchq_clear(queue);
 	for (i = 0; pfns && i < VB_NR_BUFFERS; i++) {
-		queue->buffer[i].pfn = kmalloc_array(VB_BUFFER_PFNS,
-						     sizeof(u32), GFP_KERNEL);
+		queue->buffer[i].pfn = kmalloc_array(pfns, sizeof(u32),
+						     GFP_KERNEL);
 		if (!queue->buffer[i].pfn)
 			return -ENOMEM;
 	}

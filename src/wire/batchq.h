@@ -36,7 +36,8 @@ struct vb_buffer {
 	/** @batch: the batch that the buffer is a part of */
 	struct vb_batch *batch;
 	/**
-	 * @pfn: room for VB_BUFFER_PFNS PFNs, in the device's byte order; NULL
+	 * @pfn: room for VB_BUFFER_PFNS PFNs on the inflate queue, and for
+	 * VB_DESC_PFNS on the deflate queue, in the device's byte order; NULL
 	 * on a queue of ranges; the pointer is constant
 	 */
 	u32 *pfn;
@@ -67,7 +68,7 @@ struct vb_batchq {
 	struct vb_buffer buffer[VB_NR_BUFFERS];
 };
 
-int vb_batchq_init(struct vb_batchq *queue, bool pfns);
+int vb_batchq_init(struct vb_batchq *queue, unsigned int pfns);
 void vb_batchq_exit(struct vb_batchq *queue);
 bool vb_batchq_pump(struct vb_channel *channel, struct vb_batchq *queue);
 unsigned int vb_batchq_reap(struct vb_channel *channel, struct vb_batchq *queue,

@@ -22,6 +22,13 @@ static struct vb_batchq *vb_channel_queue(struct vb_channel *channel,
 	return &channel->queue[batch->op];
 }
 
+/* PFNs for which a queue's buffers have room; see vb_post_pfns(). */
+static const unsigned int vb_channel_pfns[VB_NR_BATCHQS] = {
+	[VB_INFLATE] = VB_BUFFER_PFNS,
+	[VB_DEFLATE] = VB_DESC_PFNS,
+	[VB_RANGES] = 0,
+};
+
 /* Must the worker run again for a batch?  For other kinds, the sender waits. */
 static bool vb_batch_is_workers(const struct vb_batch *batch)
 {
@@ -369,7 +376,8 @@ int vb_channel_init(struct vb_channel *channel, struct virtio_device *vdev,
 	INIT_LIST_HEAD(&channel->acked);
 	atomic_set(&channel->releasing, 0);
 	for (i = 0; i < VB_NR_BATCHQS; i++)
-		rc = vb_batchq_init(&channel->queue[i], i != VB_RANGES) ?: rc;
+		rc = vb_batchq_init(&channel->queue[i],
+				    vb_channel_pfns[i]) ?: rc;
 	return rc;
 }
 
