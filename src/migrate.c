@@ -32,7 +32,8 @@ static void vb_migrate_send(struct vb_device *vb, struct vb_batch *batch,
 			    enum vb_op op, struct page *page)
 {
 	vb_migrate_set(batch, op, page);
-	vb_channel_send(&vb->channel, batch);
+	/* The queues close after vb_migrate_stop(). */
+	WARN_ON_ONCE(!vb_channel_send(&vb->channel, batch));
 	vb_channel_pump(&vb->channel);
 	vb_migrate_reap(vb);
 }
