@@ -105,6 +105,6 @@ bool vb_batch_overlaps(const struct vb_batch *batch,
  */
 bool vb_batch_acknowledged(const struct vb_batch *batch)
 {
-	/* Pairs with the release in vb_batch_wake(). */
+	/* Pairs with the release in vb_channel_wake(). */
 	return smp_load_acquire(&batch->acknowledged);
 }

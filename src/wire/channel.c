@@ -30,7 +30,7 @@ static const unsigned int vb_channel_pfns[VB_NR_BATCHQS] = {
 };
 
 /* Must the worker run again for a batch?  For other kinds, the sender waits. */
-static bool vb_batch_is_workers(const struct vb_batch *batch)
+static bool vb_channel_is_workers(const struct vb_batch *batch)
 {
 	return batch->kind == VB_KIND_PAGES || batch->kind == VB_KIND_NOTICE;
 }
@@ -41,7 +41,8 @@ static void vb_channel_count(unsigned int *count, int batches)
 	WRITE_ONCE(*count, *count + batches);
 }
 
-static void vb_batch_settle(struct vb_channel *channel, struct vb_batch *batch)
+static void vb_channel_settle(struct vb_channel *channel,
+			      struct vb_batch *batch)
 {
 	lockdep_assert_held(&channel->lock);
 
@@ -53,7 +54,7 @@ static void vb_batch_settle(struct vb_channel *channel, struct vb_batch *batch)
 	}
 }
 
-static void vb_batch_wake(struct vb_channel *channel, struct vb_batch *batch)
+static void vb_channel_wake(struct vb_channel *channel, struct vb_batch *batch)
 {
 	/* Pairs with the acquire in vb_batch_acknowledged(). */
 	smp_store_release(&batch->acknowledged, true);
@@ -62,15 +63,16 @@ static void vb_batch_wake(struct vb_channel *channel, struct vb_batch *batch)
 }
 
 /* The host has read all of a batch. */
-static void vb_batch_finish(struct vb_channel *channel, struct vb_batch *batch)
+static void vb_channel_finish(struct vb_channel *channel,
+			      struct vb_batch *batch)
 {
 	enum vb_kind kind = batch->kind;
 
-	vb_batch_settle(channel, batch);
+	vb_channel_settle(channel, batch);
 	if (kind == VB_KIND_PAGES)
 		list_add_tail(&batch->node, &channel->acked);
 	else if (kind != VB_KIND_NOTICE)
-		vb_batch_wake(channel, batch);
+		vb_channel_wake(channel, batch);
 }
 
 /*
@@ -78,15 +80,15 @@ static void vb_batch_finish(struct vb_channel *channel, struct vb_batch *batch)
  * reporting is woken, since it has no other way out.  A migration is not: it
  * has left already, because the driver stops.
  */
-static void vb_batch_drop(struct vb_channel *channel, struct vb_batch *batch)
+static void vb_channel_drop(struct vb_channel *channel, struct vb_batch *batch)
 {
 	enum vb_kind kind = batch->kind;
 
-	vb_batch_settle(channel, batch);
+	vb_channel_settle(channel, batch);
 	if (kind == VB_KIND_PAGES)
 		vb_channel_count(&channel->owed, -1);
 	if (kind == VB_KIND_REPORT)
-		vb_batch_wake(channel, batch);
+		vb_channel_wake(channel, batch);
 }
 
 /**
@@ -114,7 +116,7 @@ bool vb_channel_send(struct vb_channel *channel, struct vb_batch *batch)
 	open = queue->vq;
 	if (open) {
 		vb_channel_count(&channel->unacked[batch->op], 1);
-		if (vb_batch_is_workers(batch))
+		if (vb_channel_is_workers(batch))
 			vb_channel_count(&channel->owed, 1);
 		list_add_tail(&batch->node, &queue->unsent);
 	}
@@ -163,7 +165,7 @@ bool vb_channel_reap(struct vb_channel *channel)
 	for (i = 0; i < VB_NR_BATCHQS; i++)
 		acked += vb_batchq_reap(channel, &channel->queue[i], &finished);
 	list_for_each_entry_safe(batch, next, &finished, node)
-		vb_batch_finish(channel, batch);
+		vb_channel_finish(channel, batch);
 	spin_unlock_irqrestore(&channel->lock, flags);
 
 	vb_counters_add(channel->counters, VB_BUFFERS, acked);
@@ -346,7 +348,7 @@ void vb_channel_abandon(struct vb_channel *channel)
 		spin_lock_irqsave(&channel->lock, flags);
 		vb_batchq_close(channel, &channel->queue[i], &dropped);
 		list_for_each_entry_safe(batch, next, &dropped, node)
-			vb_batch_drop(channel, batch);
+			vb_channel_drop(channel, batch);
 		spin_unlock_irqrestore(&channel->lock, flags);
 	}
 	while (vb_channel_acked(channel))
