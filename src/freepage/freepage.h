@@ -26,7 +26,7 @@
 #define VB_RECLAIM_PRIORITY	(VB_OOM_PRIORITY + 1)
 
 /**
- * struct vb_pool - hinted blocks that the host has read
+ * struct vb_pool - blocks that were taken for hints and are not in flight
  *
  * A block is linked by its first page, whose private field is its order.
  */
@@ -36,9 +36,12 @@ struct vb_pool {
 	 * it; the channel lock is taken inside
 	 */
 	spinlock_t lock;
-	/** @told: blocks that the host has read for its last command; @lock */
-	struct list_head told;
-	/** @due: blocks still to be posted for that command; @lock */
+	/** @read: blocks that the host has read for its last command; @lock */
+	struct list_head read;
+	/**
+	 * @due: blocks still to be posted for that command: told for an earlier
+	 * command, or the ring had no room; @lock
+	 */
 	struct list_head due;
 	/** @pages: guest pages in both lists; @lock, read anywhere */
 	unsigned long pages;
@@ -63,7 +66,7 @@ struct vb_hint {
 	struct delayed_work work;
 	/** @events: VB_HINT_* bits that @work has not seen; atomic bits */
 	unsigned long events;
-	/** @pool: hinted blocks that the host has read */
+	/** @pool: blocks that were taken for hints and are not in flight */
 	struct vb_pool pool;
 
 	/** @in_flight: blocks that the host has; pool lock, read anywhere */
@@ -102,9 +105,15 @@ struct vb_hint {
 	unsigned int order;
 	/** @wanted: the host's last command that was not STOP; @work only */
 	u32 wanted;
-	/** @told: the command whose number was posted last; @work only */
+	/**
+	 * @told: the command whose number was posted last; written by @work
+	 * under the pool lock, read by @work only
+	 */
 	u32 told;
-	/** @spent: the last command that got all its blocks; @work only */
+	/**
+	 * @spent: the last command for which no block is left to post, so that
+	 * STOP answers it; @work only
+	 */
 	u32 spent;
 };
 
@@ -137,7 +146,7 @@ struct vb_report {
 	bool registered;
 };
 
-/* pool.c: hinted blocks that the host has read */
+/* pool.c: blocks that were taken for hints and are not in flight */
 unsigned long vb_pool_pages(const struct vb_pool *pool);
 
 /* hint.c: the host's commands, and the answers */

@@ -97,7 +97,7 @@ void vb_hint_collect(struct vb_hint *hint)
 		}
 		page = token;
 		vb_hint_count(hint, page, -1);
-		vb_pool_put(&hint->pool, page, &hint->pool.told);
+		vb_pool_put(&hint->pool, page, &hint->pool.read);
 		pages += vb_pool_block_pages(page);
 	}
 	spin_unlock(&hint->pool.lock);
@@ -177,7 +177,7 @@ static int vb_hint_post_cmd(struct vb_hint *hint, u32 cmd)
 	if (cmd == VIRTIO_BALLOON_CMD_ID_STOP)
 		goto out;
 	/* The host forgets with each command what it was told for the last. */
-	list_splice_tail_init(&hint->pool.told, &hint->pool.due);
+	list_splice_tail_init(&hint->pool.read, &hint->pool.due);
 	hint->order = VB_HINT_ORDER_MAX;
 	WRITE_ONCE(hint->strained, false);
 out:

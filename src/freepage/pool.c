@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Hinted blocks that the host has read.  They stay here until the host is done,
- * or until somebody in the guest needs memory (reclaim.c).  Each new command
- * of the host makes all of them due to be told again.
+ * Blocks that were taken for hints and are not in flight: the host has read
+ * them, or they are due to be posted.  They stay here until the host is done,
+ * or until somebody in the guest needs memory (reclaim.c).  Each new command of
+ * the host makes all of them due again.
  */
 #include <linux/mm.h>
 #include <linux/swap.h>
@@ -14,7 +15,7 @@
  * vb_pool_put() - put a block into the pool
  * @pool: the pool
  * @page: the first page of the block
- * @list: @pool->told or @pool->due
+ * @list: @pool->read or @pool->due
  *
  * Context: Under @pool->lock.
  */
@@ -30,7 +31,7 @@ void vb_pool_put(struct vb_pool *pool, struct page *page,
 /**
  * vb_pool_get() - take a block out of the pool
  * @pool: the pool
- * @list: @pool->told or @pool->due
+ * @list: @pool->read or @pool->due
  *
  * Context: Under @pool->lock.
  * Return: the first page of a block, which now belongs to the caller, or NULL.
@@ -116,7 +117,7 @@ unsigned long vb_pool_give(struct vb_pool *pool, unsigned long nr)
 
 	while (given < nr) {
 		spin_lock(&pool->lock);
-		page = vb_pool_get(pool, &pool->told);
+		page = vb_pool_get(pool, &pool->read);
 		if (!page)
 			page = vb_pool_get(pool, &pool->due);
 		spin_unlock(&pool->lock);
@@ -137,6 +138,6 @@ unsigned long vb_pool_give(struct vb_pool *pool, unsigned long nr)
 void vb_pool_init(struct vb_pool *pool)
 {
 	spin_lock_init(&pool->lock);
-	INIT_LIST_HEAD(&pool->told);
+	INIT_LIST_HEAD(&pool->read);
 	INIT_LIST_HEAD(&pool->due);
 }
