@@ -233,7 +233,7 @@ unsigned int vb_batchq_reap(struct vb_channel *channel, struct vb_batchq *queue,
 }
 
 /**
- * vb_batchq_silent() - has the host left this queue unread for too long?
+ * vb_batchq_silent() - tell whether the host leaves a queue unread
  * @channel: the channel
  * @queue: one of its queues of batches
  *

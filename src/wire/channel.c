@@ -29,7 +29,7 @@ static const unsigned int vb_channel_pfns[VB_NR_BATCHQS] = {
 	[VB_RANGES] = 0,
 };
 
-/* Must the worker run again for a batch?  For other kinds, the sender waits. */
+/* The worker must run again for such a batch; else the sender sleeps for it. */
 static bool vb_channel_is_workers(const struct vb_batch *batch)
 {
 	return batch->kind == VB_KIND_PAGES || batch->kind == VB_KIND_NOTICE;
@@ -195,7 +195,7 @@ struct vb_batch *vb_channel_acked(struct vb_channel *channel)
 }
 
 /**
- * vb_channel_release_begin() - pages will be in use before their notice is sent
+ * vb_channel_release_begin() - announce a notice before its pages are freed
  * @channel: the channel
  *
  * The caller is about to give pages back to the guest.  Until
@@ -209,7 +209,7 @@ void vb_channel_release_begin(struct vb_channel *channel)
 }
 
 /**
- * vb_channel_release_end() - the deflate notice of these pages is sent
+ * vb_channel_release_end() - end the announcement, since the notice is sent
  * @channel: the channel
  *
  * Context: Any.
@@ -221,7 +221,7 @@ void vb_channel_release_end(struct vb_channel *channel)
 }
 
 /**
- * vb_channel_deflates_unread() - does the host still have deflates to read?
+ * vb_channel_deflates_unread() - tell whether the host has deflates to read
  * @channel: the channel
  *
  * A page must not be inflated while its deflate is unread: the host may read
@@ -239,7 +239,7 @@ bool vb_channel_deflates_unread(struct vb_channel *channel)
 }
 
 /**
- * vb_channel_busy() - must the worker run again?
+ * vb_channel_busy() - tell whether the worker must run again
  * @channel: the channel
  *
  * An acknowledged batch counts until the worker has collected it.  Otherwise it
@@ -257,7 +257,7 @@ bool vb_channel_busy(struct vb_channel *channel)
 }
 
 /**
- * vb_channel_broken() - has the device broken its protocol, or been removed?
+ * vb_channel_broken() - tell whether the device broke its protocol, or is gone
  * @channel: the channel
  *
  * Context: Any.  vb_virtqueues_close() does not run at the same time.
@@ -277,7 +277,7 @@ bool vb_channel_broken(struct vb_channel *channel)
 }
 
 /**
- * vb_channel_silent_on() - has the host left one queue unread for too long?
+ * vb_channel_silent_on() - tell whether the host leaves one queue unread
  * @channel: the channel
  * @queue: VB_INFLATE, VB_DEFLATE or VB_RANGES
  *
@@ -297,7 +297,7 @@ bool vb_channel_silent_on(struct vb_channel *channel, unsigned int queue)
 }
 
 /**
- * vb_channel_silent() - has the host left any queue unread for too long?
+ * vb_channel_silent() - tell whether the host leaves any queue unread
  * @channel: the channel
  *
  * Context: Any; takes the channel lock.
@@ -314,7 +314,7 @@ bool vb_channel_silent(struct vb_channel *channel)
 }
 
 /**
- * vb_channel_report_room() - how many ranges fit in a report?
+ * vb_channel_report_room() - get the number of ranges that fit in a report
  * @channel: the channel
  *
  * Context: Any, while the queues are open.

@@ -17,8 +17,9 @@
 #define VB_PFN_BLOCKS	(VB_BATCH_PFNS / VB_BUFFER_PFNS)
 /*
  * Blocks in a batch that travels as ranges, where the allocator zeroes blocks.
- * Zeroing makes the host back a block.  A small batch is given up soon, so the
- * next one is likely to be backed by the same host memory, still in the cache.
+ * Zeroing makes the host give memory to a block.  The host takes that memory
+ * back once the batch is full and sent.  If the batch is small, the host is
+ * likely to give the next batch the same memory, still in the CPU's cache.
  */
 #define VB_WARM_BLOCKS	2U
 
@@ -88,7 +89,7 @@ enum vb_engine vb_engine_choose(struct virtio_device *vdev)
 }
 
 /**
- * vb_engine_blocks() - how large is a batch of blocks?
+ * vb_engine_blocks() - get the size of a batch of blocks
  * @engine: VB_ENGINE_PFN or VB_ENGINE_RANGE
  *
  * Context: Any.

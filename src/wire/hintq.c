@@ -109,7 +109,7 @@ void *vb_hintq_get(struct vb_channel *channel)
 }
 
 /**
- * vb_hintq_broken() - has the device broken its protocol on the hint queue?
+ * vb_hintq_broken() - tell whether the device broke its protocol on this queue
  * @channel: the channel
  *
  * Context: Any; takes the channel lock.

@@ -58,7 +58,7 @@ void vb_poison_tell(struct virtio_device *vdev)
 }
 
 /**
- * vb_poison_allows_reports() - does the host take memory that is reported to it?
+ * vb_poison_allows_reports() - tell whether the host discards reported memory
  * @vdev: the device, its features fixed
  *
  * A host cannot discard a page that must keep a pattern: it acknowledges the

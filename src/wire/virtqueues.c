@@ -51,8 +51,9 @@ static void vb_virtqueues_guess(struct vb_channel *channel)
  * @channel: the channel
  * @callbacks: called when the host has read something
  *
- * Hosts number only the queues that are negotiated, so the array for the
- * transport must have no holes.
+ * Some hosts number all offered queues, others only the negotiated ones.  Both
+ * agree, since the driver declines no queue but the last, in
+ * vb_poison_validate().  So the array for the transport has no holes.
  *
  * Context: May sleep.  No other user of the channel runs yet.
  * Return: 0, or the transport's error: then no queue is open.

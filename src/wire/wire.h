@@ -41,7 +41,8 @@ enum vb_engine {
 /**
  * struct vb_statsq - the statistics queue
  *
- * Only the statistics work uses it, or main.c while that work cannot run.
+ * Only the statistics work uses the queue.  While that work cannot run,
+ * vb_virtqueues_open() and vb_channel_abandon() set it.
  */
 struct vb_statsq {
 	/** @vq: the virtqueue; NULL if the host wants no statistics */
@@ -113,9 +114,9 @@ struct vb_channel {
 	 */
 	unsigned int unacked[VB_NR_OPS];
 	/**
-	 * @owed: batches that the worker still has to see: deflate notices
-	 * until the host has read them, and VB_KIND_PAGES batches until the
-	 * worker has collected them; @lock, read anywhere
+	 * @owed: batches for which the worker must run again: deflate notices
+	 * that the host has not read, and VB_KIND_PAGES batches that the worker
+	 * has not collected; @lock, read anywhere
 	 */
 	unsigned int owed;
 	/**
@@ -142,7 +143,7 @@ struct vb_callbacks {
 	vq_callback_t *hint;
 };
 
-/* channel.c: batches on their way, and what becomes of them */
+/* channel.c: send batches, and finish those that the host has read */
 int vb_channel_init(struct vb_channel *channel, struct virtio_device *vdev,
 		    struct vb_counters *counters);
 void vb_channel_exit(struct vb_channel *channel);
@@ -160,19 +161,19 @@ bool vb_channel_silent(struct vb_channel *channel);
 bool vb_channel_silent_on(struct vb_channel *channel, unsigned int queue);
 unsigned int vb_channel_report_room(struct vb_channel *channel);
 
-/* virtqueues.c: which queues the device has */
+/* virtqueues.c: find the device's virtqueues */
 int vb_virtqueues_open(struct vb_channel *channel,
 		       const struct vb_callbacks *callbacks);
 void vb_virtqueues_close(struct vb_channel *channel);
 
-/* statsq.c: the statistics queue */
+/* statsq.c: hand statistics to the host */
 int vb_statsq_init(struct vb_channel *channel, unsigned int capacity);
 void vb_statsq_exit(struct vb_channel *channel);
 struct virtio_balloon_stat *vb_statsq_get(struct vb_channel *channel);
 void vb_statsq_send(struct vb_channel *channel, unsigned int nr);
 void vb_statsq_abandon(struct vb_channel *channel);
 
-/* hintq.c: the hint queue */
+/* hintq.c: post commands and blocks, and take them back */
 int vb_hintq_cmd(struct vb_channel *channel, void *cmd, size_t len);
 int vb_hintq_block(struct vb_channel *channel, void *block, size_t len,
 		   void *token);
@@ -181,12 +182,12 @@ void *vb_hintq_get(struct vb_channel *channel);
 bool vb_hintq_broken(struct vb_channel *channel);
 void *vb_hintq_detach(struct vb_channel *channel);
 
-/* engine.c: the module's parameter, and the choice */
+/* engine.c: choose whether blocks travel as PFNs or as ranges */
 enum vb_engine vb_engine_choose(struct virtio_device *vdev);
 unsigned int vb_engine_blocks(enum vb_engine engine);
 const char *vb_engine_name(enum vb_engine engine);
 
-/* poison.c: what a free page contains, and what the host is told of that */
+/* poison.c: tell the host what a free page contains */
 void vb_poison_validate(struct virtio_device *vdev);
 void vb_poison_tell(struct virtio_device *vdev);
 bool vb_poison_allows_reports(struct virtio_device *vdev);
