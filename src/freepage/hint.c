@@ -7,8 +7,9 @@
  * blocks, the largest first, tells the host of them, and puts them into the
  * pool (pool.c) until the host is done or the guest needs memory.
  *
- * Each question of the host is a command with a number.  The driver answers
- * with the number, then with blocks, then with STOP.
+ * The host asks by showing the number of a new command in the config space.
+ * The driver answers on the hint queue: first the same number, then blocks,
+ * then the number of STOP.
  *
  * The guest must not use a block that the host has yet to read: a host like
  * Firecracker discards the content of each block that it reads.  So only a few
@@ -28,9 +29,9 @@
 /* Buffers for one notification. */
 #define VB_HINT_KICK		8U
 /*
- * @work polls the hint queue, since QEMU's last interrupt may be lost while the
- * migration waits for more hints: at each tick while the host has made progress
- * within a second, then this often.
+ * While the host has something to read, @work polls the hint queue, since
+ * QEMU's last interrupt may be lost while the migration waits for more hints:
+ * at each jiffy, and this often once the host has read nothing for a second.
  */
 #define VB_HINT_LOOK		(HZ / 10)
 
@@ -41,7 +42,7 @@ static void vb_hint_kick(struct vb_hint *hint)
 }
 
 /**
- * vb_hint_answered() - the host has read a buffer of the hint queue
+ * vb_hint_answered() - let the work take back what the host has read
  * @hint: the hints
  *
  * Context: Any.
@@ -53,7 +54,7 @@ void vb_hint_answered(struct vb_hint *hint)
 }
 
 /**
- * vb_hint_config_changed() - the host may have a new command
+ * vb_hint_config_changed() - let the work read the host's command
  * @hint: the hints
  *
  * Context: Any.
@@ -105,7 +106,7 @@ void vb_hint_collect(struct vb_hint *hint)
 }
 
 /**
- * vb_hint_held() - how much memory do hints hold?
+ * vb_hint_held() - count the memory that hints hold
  * @hint: the hints
  *
  * Context: Any.
@@ -117,7 +118,7 @@ unsigned long vb_hint_held(const struct vb_hint *hint)
 }
 
 /**
- * vb_hint_silent() - has the host left the hint queue unread for too long?
+ * vb_hint_silent() - tell whether the host leaves the hint queue unread
  * @hint: the hints
  *
  * Context: Process context; takes the pool lock.

@@ -51,7 +51,7 @@ struct page *vb_pool_get(struct vb_pool *pool, struct list_head *list)
 }
 
 /**
- * vb_pool_pages() - how much memory is in the pool?
+ * vb_pool_pages() - count the memory in the pool
  * @pool: the pool
  *
  * Context: Any.

@@ -65,7 +65,7 @@ static int vb_reclaim_oom(struct notifier_block *nb, unsigned long unused,
 }
 
 /**
- * vb_reclaim_start() - be called when the guest needs memory
+ * vb_reclaim_start() - register the shrinker and the OOM notifier
  * @reclaim: the reclaim, initialised
  *
  * Does nothing if the host does not ask for hints.
@@ -93,7 +93,7 @@ int vb_reclaim_start(struct vb_reclaim *reclaim)
 }
 
 /**
- * vb_reclaim_stop() - be called no more; no callback runs afterwards
+ * vb_reclaim_stop() - unregister both; no callback runs afterwards
  * @reclaim: the reclaim, started or not
  *
  * Context: May sleep.

@@ -10,9 +10,9 @@
 #include "freepage/freepage.h"
 
 /*
- * Tell the host of free pages, and wait until the host has read that.  The
- * guest must not use the pages before, so only the host's answer or a reset of
- * the device (vb_channel_abandon()) ends the wait.
+ * Send a report, and wait until the host has read it.  The guest must not use
+ * the pages before, so only the host's answer or a reset of the device
+ * (vb_channel_abandon()) ends the wait.  Returns 0 or -ENODEV.
  */
 static int vb_report_wait(struct vb_report *report, struct vb_batch *batch)
 {
@@ -36,7 +36,7 @@ static int vb_report_wait(struct vb_report *report, struct vb_batch *batch)
 		 */
 		vb_worker_kick(report->worker);
 	}
-	/* The reset ended the wait, or made the host forget the report. */
+	/* A driver that stops resets the device, which forgets the report. */
 	return vb_worker_stopping(report->worker) ? -ENODEV : 0;
 }
 
