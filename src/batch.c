@@ -76,7 +76,7 @@ unsigned long vb_batch_pages(const struct vb_batch *batch)
 }
 
 /**
- * vb_batch_overlaps() - does a batch name any of these page frames?
+ * vb_batch_overlaps() - tell whether a batch names a page frame of a range
  * @batch: the batch
  * @range: the page frames
  *
@@ -97,7 +97,7 @@ bool vb_batch_overlaps(const struct vb_batch *batch,
 }
 
 /**
- * vb_batch_acknowledged() - has the host read all of a batch?
+ * vb_batch_acknowledged() - tell whether the host has read all of a batch
  * @batch: a batch that was sent, of a kind that a caller sleeps for
  *
  * Context: Any.

@@ -263,6 +263,7 @@ vb_page_reporting_set_capacity(struct page_reporting_dev_info *reporting,
 #endif
 }
 
+/* A kernel without page reporting declares its functions and lacks them. */
 #if IS_ENABLED(CONFIG_PAGE_REPORTING)
 static inline int
 vb_page_reporting_register(struct page_reporting_dev_info *reporting,

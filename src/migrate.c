@@ -157,7 +157,7 @@ static int vb_migrate_page(struct balloon_dev_info *balloon,
 }
 
 /**
- * vb_migrate_parked() - does a batch that a migration gave up still matter?
+ * vb_migrate_parked() - tell whether a migration left something to settle
  * @vb: the device
  *
  * Context: Any.

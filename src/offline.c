@@ -22,7 +22,7 @@ static void vb_offline_set(struct vb_device *vb, unsigned long start,
 }
 
 /**
- * vb_offline_range() - where no block may stay
+ * vb_offline_range() - get the range where no block may stay
  * @vb: the device
  * @range: gets the page frames
  *
@@ -41,7 +41,7 @@ bool vb_offline_range(struct vb_device *vb, struct vb_range *range)
 }
 
 /**
- * vb_offline_done() - no block is left in a range
+ * vb_offline_done() - let the notifier go on, since no block is left in a range
  * @vb: the device
  * @range: the page frames.  The notifier may wait for another range by now,
  *         which stays as it is
@@ -100,7 +100,7 @@ void vb_offline_stop(struct vb_device *vb)
 }
 
 /**
- * vb_offline_init() - be called before memory goes offline
+ * vb_offline_init() - register the notifier
  * @vb: the device
  *
  * Context: May sleep.
@@ -114,7 +114,7 @@ int vb_offline_init(struct vb_device *vb)
 }
 
 /**
- * vb_offline_exit() - be called no more; no notifier runs afterwards
+ * vb_offline_exit() - unregister the notifier; it does not run afterwards
  * @vb: the device, stopped
  *
  * Context: May sleep.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What rooms of the top floor remember between two calls.
+ * What struct vb_device holds for each room of the top floor.
  */
 #ifndef VB_ROOMS_H
 #define VB_ROOMS_H
@@ -18,7 +18,7 @@
 #define VB_NR_BATCHES		4U
 
 /**
- * struct vb_transfer - the worker's batches
+ * struct vb_transfer - the worker's batches, idle or sent
  */
 struct vb_transfer {
 	/** @batch: all VB_KIND_PAGES batches, idle or sent; constant */
@@ -39,7 +39,9 @@ struct vb_transfer {
 };
 
 /**
- * struct vb_migrator - one page migration at a time
+ * struct vb_migrator - the batches and parked pages of page migrations
+ *
+ * One migration runs at a time; others are refused meanwhile.
  */
 struct vb_migrator {
 	/**
@@ -66,7 +68,7 @@ struct vb_migrator {
 };
 
 /**
- * struct vb_oom - the guest is out of memory
+ * struct vb_oom - the OOM notifier, and what it asks of the worker
  */
 struct vb_oom {
 	/** @nb: deflates on OOM; registered with DEFLATE_ON_OOM only */
@@ -79,7 +81,7 @@ struct vb_oom {
 };
 
 /**
- * struct vb_offline - memory goes offline
+ * struct vb_offline - the memory notifier, and what it asks of the worker
  */
 struct vb_offline {
 	/** @nb: called before memory goes offline */
@@ -91,7 +93,7 @@ struct vb_offline {
 };
 
 /**
- * struct vb_stats - statistics for the host
+ * struct vb_stats - the work that hands statistics to the host
  */
 struct vb_stats {
 	/**

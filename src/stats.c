@@ -161,7 +161,7 @@ static void vb_stats_work(struct work_struct *work)
 }
 
 /**
- * vb_stats_ask() - the host waits for statistics
+ * vb_stats_ask() - let the work hand statistics to the host
  * @vb: the device
  *
  * Context: Any.
@@ -173,7 +173,7 @@ void vb_stats_ask(struct vb_device *vb)
 }
 
 /**
- * vb_stats_stop() - no more, and nothing of it runs
+ * vb_stats_stop() - stop the work; it does not run afterwards
  * @vb: the device, stopping
  *
  * Context: May sleep.
@@ -184,7 +184,7 @@ void vb_stats_stop(struct vb_device *vb)
 }
 
 /**
- * vb_stats_init() - prepare to answer, with a buffer for all tags
+ * vb_stats_init() - allocate the workqueue, and a buffer for all tags
  * @vb: the device, its channel initialised
  *
  * Context: May sleep.

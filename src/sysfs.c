@@ -158,7 +158,7 @@ int vb_sysfs_add(struct vb_device *vb)
 }
 
 /**
- * vb_sysfs_remove() - remove it; no file is being read afterwards
+ * vb_sysfs_remove() - remove balloon/; no file is being read afterwards
  * @vb: the device
  *
  * Context: May sleep.

@@ -38,11 +38,12 @@ struct vb_worker {
 #define VB_EVENT_OOM		1	/* the guest ran out of memory */
 
 /**
- * vb_worker_stopping() - does the conversation end, or has it not begun?
+ * vb_worker_stopping() - tell whether new work is refused
  * @worker: the worker
  *
  * Context: Any.
- * Return: true from the first line of vb_end() until vb_begin() has succeeded.
+ * Return: true before vb_begin() has made the device ready, and from the start
+ * of vb_end().
  */
 static inline bool vb_worker_stopping(const struct vb_worker *worker)
 {
@@ -64,7 +65,7 @@ static inline void vb_worker_kick(struct vb_worker *worker)
 }
 
 /**
- * vb_worker_answered() - the host has read something
+ * vb_worker_answered() - let the worker see that the host has read something
  * @worker: the worker
  *
  * Kicks the worker if it waits for the host.  If not, a page migration or a
