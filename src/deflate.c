@@ -13,8 +13,9 @@
 static void vb_deflate_finish(struct vb_device *vb, struct vb_batch *notice,
 			      unsigned long nr)
 {
-	if (notice)
-		vb_channel_send(&vb->channel, notice);
+	/* The queues are open until nothing calls this any more. */
+	if (notice && WARN_ON_ONCE(!vb_channel_send(&vb->channel, notice)))
+		free_page((unsigned long)notice);
 	vb_channel_release_end(&vb->channel);
 	vb_transfer_moved(vb, VB_DEFLATE, nr);
 }

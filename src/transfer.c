@@ -72,7 +72,8 @@ void vb_transfer_send(struct vb_device *vb, struct vb_batch *batch,
 {
 	batch->op = op;
 	vb->transfer.moving[op] += vb_batch_pages(batch);
-	vb_channel_send(&vb->channel, batch);
+	/* The queues are open while the worker runs. */
+	WARN_ON_ONCE(!vb_channel_send(&vb->channel, batch));
 	vb_channel_pump(&vb->channel);
 	vb_channel_reap(&vb->channel);
 }

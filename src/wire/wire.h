@@ -148,7 +148,8 @@ int vb_channel_init(struct vb_channel *channel, struct virtio_device *vdev,
 		    struct vb_counters *counters);
 void vb_channel_exit(struct vb_channel *channel);
 void vb_channel_abandon(struct vb_channel *channel);
-bool vb_channel_send(struct vb_channel *channel, struct vb_batch *batch);
+bool __must_check vb_channel_send(struct vb_channel *channel,
+				  struct vb_batch *batch);
 bool vb_channel_pump(struct vb_channel *channel);
 bool vb_channel_reap(struct vb_channel *channel);
 struct vb_batch *vb_channel_acked(struct vb_channel *channel);
