@@ -309,6 +309,27 @@ bool vb_block_within(struct vb_store *store, const struct vb_range *range)
 }
 
 /**
+ * vb_block_lacking() - how many blocks should leave before single pages?
+ * @store: the store
+ *
+ * The guest may lack free blocks in one place only, so it is asked about the
+ * place of the block that would leave next.
+ *
+ * Context: Process context; takes @store->lock.
+ * Return: blocks, which may be more than the balloon holds.
+ */
+unsigned long vb_block_lacking(struct vb_store *store)
+{
+	struct page *page;
+
+	spin_lock(&store->lock);
+	page = vb_block_first(store, NULL);
+	spin_unlock(&store->lock);
+	/* The block may be gone by now, but the place is not. */
+	return page ? vb_spare_lacking(page) : 0;
+}
+
+/**
  * vb_block_break() - take a block out of the balloon and split it into pages
  * @store: the store
  *

@@ -10,6 +10,7 @@
 void vb_block_abort(struct vb_batch *batch);
 void vb_block_commit(struct vb_store *store, struct vb_batch *batch);
 struct page *vb_block_break(struct vb_store *store);
+unsigned long vb_block_lacking(struct vb_store *store);
 void vb_block_empty(struct vb_store *store);
 
 #endif

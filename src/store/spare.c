@@ -115,6 +115,28 @@ static unsigned long vb_zone_free(const struct zone *zone,
 	return free;
 }
 
+/*
+ * The VB_SPARE_LEFT of a node as it is now, times its present pages.  Gets for
+ * each zone the guest pages in free blocks, and the zone's part of the sum.
+ */
+static unsigned long vb_node_left(const pg_data_t *node,
+				  unsigned long blocks[MAX_NR_ZONES],
+				  unsigned long part[MAX_NR_ZONES])
+{
+	const struct zone *zone;
+	unsigned long free, left = 0;
+	int i;
+
+	for (i = 0; i < MAX_NR_ZONES; i++) {
+		zone = &node->node_zones[i];
+		free = vb_zone_free(zone, &blocks[i]);
+		part[i] = zone->present_pages *
+			  (free ? mult_frac(100UL, blocks[i], free) : 100);
+		left += part[i];
+	}
+	return left;
+}
+
 /**
  * vb_spare_blocks() - how many free blocks can a node spare?
  * @nid: the node
@@ -131,17 +153,10 @@ unsigned long vb_spare_blocks(int nid)
 	const pg_data_t *node = NODE_DATA(nid);
 	unsigned long least = node->node_present_pages * VB_SPARE_LEFT;
 	unsigned long blocks[MAX_NR_ZONES], part[MAX_NR_ZONES];
-	unsigned long free, surplus, left = 0, spare = 0;
-	const struct zone *zone;
-	int i;
+	unsigned long surplus, spare = 0;
+	unsigned long left = vb_node_left(node, blocks, part);
+	int i = MAX_NR_ZONES;
 
-	for (i = 0; i < MAX_NR_ZONES; i++) {
-		zone = &node->node_zones[i];
-		free = vb_zone_free(zone, &blocks[i]);
-		part[i] = zone->present_pages *
-			  (free ? mult_frac(100UL, blocks[i], free) : 100);
-		left += part[i];
-	}
 	/* From the highest zone down, as the allocator takes them. */
 	while (i-- && left > least) {
 		if (i == ZONE_MOVABLE || !blocks[i] || !part[i])
@@ -152,4 +167,29 @@ unsigned long vb_spare_blocks(int nid)
 		left -= surplus;
 	}
 	return spare;
+}
+
+/**
+ * vb_spare_lacking() - how many blocks does the guest lack where this one lies?
+ * @page: a page of the block
+ *
+ * The other side of vb_spare_blocks(): blocks that leave the balloon keep the
+ * share of free blocks at VB_SPARE_LEFT while single pages leave it.
+ *
+ * Context: Any.
+ * Return: blocks, 0 if the node or the zone has enough; a guess, as above.
+ */
+unsigned long vb_spare_lacking(const struct page *page)
+{
+	const pg_data_t *node = NODE_DATA(page_to_nid(page));
+	unsigned long least = node->node_present_pages * VB_SPARE_LEFT;
+	unsigned long blocks[MAX_NR_ZONES], part[MAX_NR_ZONES];
+	unsigned long wanted;
+
+	if (vb_node_left(node, blocks, part) >= least)
+		return 0;
+	/* Blocks are free memory as well: b of them add b to both sides. */
+	wanted = vb_zone_free(page_zone(page), blocks) * VB_SPARE_LEFT;
+	wanted -= min(wanted, *blocks * 100);
+	return wanted / (100 - VB_SPARE_LEFT) / VB_BLOCK_PAGES;
 }

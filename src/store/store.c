@@ -8,6 +8,12 @@
 #include "store/block.h"
 #include "store/single.h"
 
+/*
+ * A deflate notice breaks a block up, and its pieces take a while to become one
+ * again: so a notice of blocks that the guest lacks is for this many, 32 MiB.
+ */
+#define VB_STORE_NOTICED	16UL
+
 /**
  * vb_store_init() - prepare an empty store
  * @store: the store, zeroed
@@ -143,6 +149,23 @@ static unsigned long vb_store_tail(struct vb_store *store, unsigned long nr)
 					VB_BLOCK_PAGES));
 }
 
+/*
+ * How many blocks leave before single pages: as many as the guest lacks.  If
+ * single pages left first all the same, most free memory would be in pieces for
+ * a while, and the kernel's kcompactd would begin to make blocks of them.
+ */
+static unsigned long vb_store_lacking(struct vb_store *store, unsigned long nr)
+{
+	unsigned long lacking;
+
+	if (vb_store_singles(store) < VB_BLOCK_PAGES)
+		return 0;
+	lacking = vb_block_lacking(store);
+	if (store->tells_blocks)
+		lacking = round_up(lacking, VB_STORE_NOTICED);
+	return min(nr / VB_BLOCK_PAGES, lacking);
+}
+
 /**
  * vb_store_take() - take out pages whose deflate the host must read
  * @store: the store
@@ -158,6 +181,13 @@ static unsigned long vb_store_tail(struct vb_store *store, unsigned long nr)
 void vb_store_take(struct vb_store *store, struct vb_batch *batch,
 		   unsigned long nr)
 {
+	unsigned long lacking = vb_store_lacking(store, nr);
+
+	if (lacking) {
+		vb_block_take(store, batch, lacking, NULL);
+		if (batch->nr)
+			return;
+	}
 	vb_single_take(store, batch, vb_store_tail(store, nr));
 	if (!batch->nr)
 		vb_block_take(store, batch, nr / VB_BLOCK_PAGES, NULL);
@@ -179,8 +209,14 @@ void vb_store_take(struct vb_store *store, struct vb_batch *batch,
 unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
 			       struct vb_batch **notice)
 {
+	unsigned long lacking = vb_store_lacking(store, nr);
 	unsigned long released;
 
+	if (lacking) {
+		released = vb_block_release(store, lacking, NULL, notice);
+		if (released)
+			return released;
+	}
 	released = vb_single_release(store, vb_store_tail(store, nr), notice);
 	if (released)
 		return released;

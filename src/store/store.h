@@ -84,5 +84,6 @@ bool vb_block_within(struct vb_store *store, const struct vb_range *range);
 struct page *vb_spare_take(int nid, unsigned int order);
 unsigned long vb_spare_share(unsigned long pages);
 unsigned long vb_spare_blocks(int nid);
+unsigned long vb_spare_lacking(const struct page *page);
 
 #endif
