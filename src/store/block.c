@@ -54,10 +54,18 @@ static struct page *vb_block_alloc(int nid)
 	return page;
 }
 
+/*
+ * In halves, which go straight to the zone and become one there.  A block as
+ * such would stay on a per-CPU list, where kcompactd does not see it.
+ */
 static void vb_block_free(struct page *page)
 {
+	struct page *half = page + VB_BLOCK_PAGES / 2;
+
 	vb_block_unmark(page);
-	__free_pages(page, VB_BLOCK_ORDER);
+	init_page_count(half);
+	__free_pages(half, VB_BLOCK_ORDER - 1);
+	__free_pages(page, VB_BLOCK_ORDER - 1);
 }
 
 /* Make single pages of a block that has left the balloon. */

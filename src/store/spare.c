@@ -97,10 +97,25 @@ unsigned long vb_spare_share(unsigned long pages)
 }
 
 /*
+ * Free pages of a zone on the allocator's per-CPU lists: 100 MiB after a
+ * deflation, which later go back to the zone, most of them in pieces.
+ */
+static unsigned long vb_zone_cached(struct zone *zone)
+{
+	unsigned long cached = 0;
+	int cpu;
+
+	for_each_online_cpu(cpu)
+		cached += READ_ONCE(per_cpu_ptr(zone->per_cpu_pageset,
+						cpu)->count);
+	return cached;
+}
+
+/*
  * The free memory of a zone, and in @blocks the part of it in blocks or larger:
  * guest pages.
  */
-static unsigned long vb_zone_free(const struct zone *zone,
+static unsigned long vb_zone_free(struct zone *zone,
 				  unsigned long *blocks)
 {
 	unsigned long free = 0, pieces = 0;
@@ -112,18 +127,18 @@ static unsigned long vb_zone_free(const struct zone *zone,
 		free += READ_ONCE(zone->free_area[order].nr_free) << order;
 	}
 	*blocks = free - pieces;
-	return free;
+	return free + (populated_zone(zone) ? vb_zone_cached(zone) : 0);
 }
 
 /*
  * The VB_SPARE_LEFT of a node as it is now, times its present pages.  Gets for
  * each zone the guest pages in free blocks, and the zone's part of the sum.
  */
-static unsigned long vb_node_left(const pg_data_t *node,
+static unsigned long vb_node_left(pg_data_t *node,
 				  unsigned long blocks[MAX_NR_ZONES],
 				  unsigned long part[MAX_NR_ZONES])
 {
-	const struct zone *zone;
+	struct zone *zone;
 	unsigned long free, left = 0;
 	int i;
 
@@ -150,7 +165,7 @@ static unsigned long vb_node_left(const pg_data_t *node,
  */
 unsigned long vb_spare_blocks(int nid)
 {
-	const pg_data_t *node = NODE_DATA(nid);
+	pg_data_t *node = NODE_DATA(nid);
 	unsigned long least = node->node_present_pages * VB_SPARE_LEFT;
 	unsigned long blocks[MAX_NR_ZONES], part[MAX_NR_ZONES];
 	unsigned long surplus, spare = 0;
@@ -181,7 +196,7 @@ unsigned long vb_spare_blocks(int nid)
  */
 unsigned long vb_spare_lacking(const struct page *page)
 {
-	const pg_data_t *node = NODE_DATA(page_to_nid(page));
+	pg_data_t *node = NODE_DATA(page_to_nid(page));
 	unsigned long least = node->node_present_pages * VB_SPARE_LEFT;
 	unsigned long blocks[MAX_NR_ZONES], part[MAX_NR_ZONES];
 	unsigned long wanted;
