@@ -15,10 +15,10 @@
 static void vb_offline_set(struct vb_device *vb, unsigned long start,
 			   unsigned long nr)
 {
-	spin_lock(&vb->offline.wait.lock);
-	vb->offline.range.start = start;
-	vb->offline.range.end = start + nr;
-	spin_unlock(&vb->offline.wait.lock);
+	spin_lock(&vb->offline.lock);
+	WRITE_ONCE(vb->offline.range.start, start);
+	WRITE_ONCE(vb->offline.range.end, start + nr);
+	spin_unlock(&vb->offline.lock);
 }
 
 /**
@@ -34,9 +34,9 @@ bool vb_offline_range(struct vb_device *vb, struct vb_range *range)
 	/* A range missed here is seen next: the notifier kicks the worker. */
 	if (READ_ONCE(vb->offline.range.start) == READ_ONCE(vb->offline.range.end))
 		return false;
-	spin_lock(&vb->offline.wait.lock);
+	spin_lock(&vb->offline.lock);
 	*range = vb->offline.range;
-	spin_unlock(&vb->offline.wait.lock);
+	spin_unlock(&vb->offline.lock);
 	return range->start != range->end;
 }
 
@@ -50,11 +50,13 @@ bool vb_offline_range(struct vb_device *vb, struct vb_range *range)
  */
 void vb_offline_done(struct vb_device *vb, const struct vb_range *range)
 {
-	spin_lock(&vb->offline.wait.lock);
+	spin_lock(&vb->offline.lock);
 	if (vb->offline.range.start == range->start &&
-	    vb->offline.range.end == range->end)
-		vb->offline.range = (struct vb_range){};
-	spin_unlock(&vb->offline.wait.lock);
+	    vb->offline.range.end == range->end) {
+		WRITE_ONCE(vb->offline.range.start, 0);
+		WRITE_ONCE(vb->offline.range.end, 0);
+	}
+	spin_unlock(&vb->offline.lock);
 	wake_up(&vb->offline.wait);
 }
 
@@ -108,6 +110,7 @@ void vb_offline_stop(struct vb_device *vb)
  */
 int vb_offline_init(struct vb_device *vb)
 {
+	spin_lock_init(&vb->offline.lock);
 	init_waitqueue_head(&vb->offline.wait);
 	vb->offline.nb.notifier_call = vb_offline_notify;
 	return register_memory_notifier(&vb->offline.nb);

@@ -86,7 +86,9 @@ struct vb_oom {
 struct vb_offline {
 	/** @nb: called before memory goes offline */
 	struct notifier_block nb;
-	/** @range: where no block may stay; empty for nowhere; @wait.lock */
+	/** @lock: of @range; innermost */
+	spinlock_t lock;
+	/** @range: where no block may stay; empty for nowhere; @lock */
 	struct vb_range range;
 	/** @wait: woken when @range is free of blocks, and when the driver stops */
 	wait_queue_head_t wait;
