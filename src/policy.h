@@ -31,7 +31,8 @@
 
 #define VB_LIMIT_ENUM(limit, name, reason)	limit
 enum vb_limit {
-	VB_LIMITS(VB_LIMIT_ENUM)
+	VB_LIMITS(VB_LIMIT_ENUM),
+	VB_NR_LIMITS
 };
 
 /**

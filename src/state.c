@@ -2,7 +2,12 @@
 /*
  * What the driver is doing, and what keeps it from its target.
  */
+#include <linux/jiffies.h>
+
 #include "vballoon.h"
+
+/* The log names the same limit again after this long. */
+#define VB_COMPLAIN_EVERY	(3600 * HZ)
 
 #define VB_STATE_NAME(state, name) \
 	[state] = name
@@ -49,6 +54,26 @@ const char *vb_state_limit_name(enum vb_limit limit)
 	return vb_limit_names[limit];
 }
 
+/*
+ * Name a limit, but each at most once in VB_COMPLAIN_EVERY: some hosts change
+ * their target every few seconds for as long as the guest runs.
+ */
+static void vb_state_complain(struct vb_device *vb, enum vb_limit limit)
+{
+	if (!vb_limit_reasons[limit])
+		return;
+	if (vb->complained & BIT(limit) &&
+	    time_before(jiffies, vb->complained_at[limit] + VB_COMPLAIN_EVERY))
+		return;
+	vb->complained |= BIT(limit);
+	vb->complained_at[limit] = jiffies;
+	dev_info_ratelimited(&vb->vdev->dev,
+			     "stops at %lu MiB of the %lu MiB that the host wants from this guest: %s\n",
+			     vb_store_held(&vb->store) >> (20 - PAGE_SHIFT),
+			     vb->target >> (20 - PAGE_SHIFT),
+			     vb_limit_reasons[limit]);
+}
+
 /**
  * vb_state_set() - set the state, and log a change that matters to a person
  * @vb: the device
@@ -82,12 +107,7 @@ void vb_state_set(struct vb_device *vb, enum vb_state state,
 	if (state == VB_BROKEN && before != VB_BROKEN)
 		dev_err(dev, "the device broke its protocol; nothing moves until it is bound again\n");
 
-	/* Name each limit once, until the host changes its target. */
-	if (!vb_limit_reasons[limit] || vb->complained & BIT(limit))
-		return;
-	vb->complained |= BIT(limit);
-	dev_info_ratelimited(dev, "stops at %lu MiB of the %lu MiB that the host wants from this guest: %s\n",
-			     vb_store_held(&vb->store) >> (20 - PAGE_SHIFT),
-			     vb->target >> (20 - PAGE_SHIFT),
-			     vb_limit_reasons[limit]);
+	/* While pages are on their way the balloon has not stopped. */
+	if (state == VB_LIMITED)
+		vb_state_complain(vb, limit);
 }

@@ -76,10 +76,11 @@ struct vb_device {
 	/** @limited_by: why the target is not reached; like @state */
 	enum vb_limit limited_by;
 	/**
-	 * @complained: bits of enum vb_limit that the log has named since the
-	 * target changed; like @actual
+	 * @complained: bits of enum vb_limit that the log has named; like @actual
 	 */
 	unsigned long complained;
+	/** @complained_at: when it did, in jiffies; like @actual */
+	unsigned long complained_at[VB_NR_LIMITS];
 
 	/** @life: held while the conversation begins or ends; outermost */
 	struct mutex life;

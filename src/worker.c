@@ -35,7 +35,6 @@ void vb_worker_read_target(struct vb_device *vb)
 	if (target == vb->target)
 		return;
 	WRITE_ONCE(vb->target, target);
-	vb->complained = 0;
 	vb->exchanging = false;
 }
 

@@ -100,6 +100,19 @@ def test_target_of_nothing(ctx):
             g.rmmod()
 
 
+@one_kernel
+def test_target_said_once(ctx):
+    """A host that changes its target for ever does not fill the log."""
+    with boot(ctx, 384) as g:
+        g.insmod("reserve=128M")
+        for size in (64, 60, 56, 52):
+            g.set_balloon(size * MIB)
+            g.wait(lambda size=size: int(balloon(g, "target_bytes")) == g.mem - size * MIB,
+                   "the target")
+            wait_state(g, "limited", timeout=90)
+        assert said(g, "stops at") == 1, said(g, "stops at")
+
+
 def test_target_random(ctx):
     """100 targets at any moment, and it is the last one that counts."""
     seed = random.randrange(1 << 32)
