@@ -315,7 +315,37 @@ static struct virtio_driver vb_driver = {
 	.restore = vb_restore,
 #endif
 };
-module_virtio_driver(vb_driver);
+
+/* Say how to hand over a balloon that another driver has. */
+static int vb_name_holder(struct device *dev, void *unused)
+{
+	if (dev_to_virtio(dev)->id.device != VIRTIO_ID_BALLOON)
+		return 0;
+	device_lock(dev);
+	if (dev->driver && dev->driver != &vb_driver.driver)
+		pr_notice("vballoon: %s has %s; to hand it over: cd /sys/bus/virtio/drivers; echo %s > %s/unbind; echo %s > vballoon/bind\n",
+			  dev->driver->name, dev_name(dev), dev_name(dev),
+			  dev->driver->name, dev_name(dev));
+	device_unlock(dev);
+	return 0;
+}
+
+static int __init vb_init(void)
+{
+	int rc = register_virtio_driver(&vb_driver);
+
+	if (!rc)
+		bus_for_each_dev(vb_driver.driver.bus, NULL, NULL,
+				 vb_name_holder);
+	return rc;
+}
+module_init(vb_init);
+
+static void __exit vb_exit(void)
+{
+	unregister_virtio_driver(&vb_driver);
+}
+module_exit(vb_exit);
 
 MODULE_DESCRIPTION("Virtio memory balloon: fast on stock hosts, kind to the guest, visible");
 MODULE_AUTHOR("the vballoon authors");

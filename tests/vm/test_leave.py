@@ -8,7 +8,7 @@ import tarfile
 import tempfile
 
 from case import debug_too, oldest_and_newest, slow
-from gauge import boot, close, free, held, move, noise, wait_free, wait_state
+from gauge import boot, close, free, held, move, noise, said, wait_free, wait_state
 from guest import MIB
 from machine import boot_files
 
@@ -221,6 +221,7 @@ def test_leave_to_the_other(ctx):
         # both loaded: by bind and unbind
         g.modprobe_intree()
         g.insmod()
+        assert said(g, f"virtio_balloon has {device}") == 1
         g.wait_actual(subject.small)
         for old, new in (("virtio_balloon", "vballoon"), ("vballoon", "virtio_balloon")):
             g.sh(f"echo {device} > {DRIVERS}/{old}/unbind", BOUND)
