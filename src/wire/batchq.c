@@ -60,7 +60,7 @@ static unsigned int vb_post_pfns(struct vb_channel *channel,
 		sg_set_buf(&sg[nents++], buffer->pfn + first,
 			   min(nr - first, VB_DESC_PFNS) * sizeof(*buffer->pfn));
 	/* A full ring has room after the next reap, a broken one never. */
-	if (virtqueue_add_outbuf(queue->vq, sg, nents, buffer, GFP_ATOMIC))
+	if (virtqueue_add_outbuf(queue->vq, sg, nents, buffer, VB_GFP_TABLE))
 		return 0;
 	return nr;
 }
@@ -113,7 +113,7 @@ static unsigned int vb_post_ranges(struct vb_channel *channel,
 				   min(virtqueue_get_vring_size(queue->vq),
 				       VB_BUFFER_RANGES), &nents);
 	}
-	if (virtqueue_add_inbuf(queue->vq, sg, nents, buffer, GFP_ATOMIC))
+	if (virtqueue_add_inbuf(queue->vq, sg, nents, buffer, VB_GFP_TABLE))
 		return 0;
 	return nr;
 }

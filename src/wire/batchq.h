@@ -5,6 +5,7 @@
 #ifndef VB_BATCHQ_H
 #define VB_BATCHQ_H
 
+#include <linux/gfp.h>
 #include <linux/list.h>
 #include <linux/virtio.h>
 
@@ -23,6 +24,13 @@ struct vb_channel;
 #define VB_BUFFER_RANGES	32U
 /* Buffers of one queue that the host has at the most: 128 MiB of blocks. */
 #define VB_NR_BUFFERS		64U
+
+/*
+ * The ring may allocate a table for a buffer of several descriptors
+ * (INDIRECT_DESC).  It does without if it gets none, so it takes no reserves,
+ * and a failure is not worth a warning.
+ */
+#define VB_GFP_TABLE		(GFP_NOWAIT | __GFP_NOWARN)
 
 /**
  * struct vb_buffer - what goes before the host in one piece

@@ -15,10 +15,10 @@ static int vb_hintq_post(struct vb_channel *channel, void *data, size_t len,
 	spin_lock_irqsave(&channel->lock, flags);
 	if (writable)
 		rc = virtqueue_add_inbuf(channel->hintq.vq, &sg, 1, token,
-					 GFP_ATOMIC);
+					 VB_GFP_TABLE);
 	else
 		rc = virtqueue_add_outbuf(channel->hintq.vq, &sg, 1, token,
-					  GFP_ATOMIC);
+					  VB_GFP_TABLE);
 	if (!rc)
 		channel->hintq.unnotified = true;
 	spin_unlock_irqrestore(&channel->lock, flags);

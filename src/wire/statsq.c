@@ -45,7 +45,7 @@ void vb_statsq_send(struct vb_channel *channel, unsigned int nr)
 
 	sg_init_one(&sg, queue->stats, nr * sizeof(*queue->stats));
 	queue->posted = !virtqueue_add_outbuf(queue->vq, &sg, 1, channel,
-					      GFP_ATOMIC);
+					      VB_GFP_TABLE);
 	if (!queue->posted)
 		return;
 	virtqueue_kick(queue->vq);

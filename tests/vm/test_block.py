@@ -49,6 +49,28 @@ def test_block_books_range(ctx):
 
 # ---- which way they go ----
 
+@oldest_and_newest
+def test_block_tables(ctx):
+    """The tables that the ring allocates for blocks come from no reserve, and fail
+    in silence; on the way back there are none."""
+    events = "/sys/kernel/tracing/events/kmem/kmalloc"
+    with boot(ctx, 384, props=REPORTING) as g:
+        for engine in "pfn", "range":
+            g.insmod(f"engine={engine}")
+            g.write(f"{events}/enable", "1")
+            for size in g.mem - 200 * MIB, g.mem:
+                g.write("/sys/kernel/tracing/trace", "")
+                move(g, size)
+                tables = g.sh("grep -E 'call_site=(alloc_indirect|virtqueue_add)' "
+                              "/sys/kernel/tracing/trace", check=False).splitlines()
+                ctx.log(f"{engine}, {size // MIB} MiB: {len(tables)} tables, {tables[:1]}")
+                assert bool(tables) == (size < g.mem), len(tables)
+                for line in tables:
+                    assert "GFP_NOWAIT" in line and "GFP_ATOMIC" not in line, line
+            g.write(f"{events}/enable", "0")
+            g.rmmod()
+
+
 def way(g, args, engine, inside=200 * MIB):
     """What a move in and out costs: notifications of each queue, and elements."""
     g.insmod(args)
