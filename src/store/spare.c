@@ -97,8 +97,8 @@ unsigned long vb_spare_share(unsigned long pages)
 }
 
 /*
- * Free pages of a zone on the allocator's per-CPU lists: 100 MiB after a
- * deflation, which later go back to the zone, most of them in pieces.
+ * Free pages of a zone on the allocator's per-CPU lists.  After a deflation they
+ * may be 100 MiB; later they go back to the zone, most of them in pieces.
  */
 static unsigned long vb_zone_cached(struct zone *zone)
 {
@@ -112,8 +112,8 @@ static unsigned long vb_zone_cached(struct zone *zone)
 }
 
 /*
- * The free memory of a zone, and in @blocks the part of it in blocks or larger:
- * guest pages.
+ * The free memory of a zone, with its per-CPU lists, and in @blocks the part of
+ * it in blocks or larger: guest pages.
  */
 static unsigned long vb_zone_free(struct zone *zone,
 				  unsigned long *blocks)

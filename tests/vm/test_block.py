@@ -234,7 +234,7 @@ def left(ctx, g, size, node):
     """Shrink a fragmented guest, and grow it again: NODE keeps free blocks, and nobody
     has to make some."""
     free_now, blocks = nodes_free(g)[node]
-    # (more of them are on per-CPU lists, after the second way back)
+    # (as the other engine left it, when it is the second's turn: 13.8 % was seen)
     assert blocks > 0.12 * free_now, "not the guest that is wanted"
     before = g.vmstat()
 
