@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The only place where kernels differ.  A function that an older kernel lacks
- * is supplied here under its upstream name; a function that changed gets a vb_
- * wrapper shaped like the newest kernel's.  Kbuild probes for VB_HAVE_*.
+ * Where kernels differ; their balloon core is in store/core.h.  A function that
+ * an older kernel lacks is supplied here under its upstream name; a function
+ * that changed gets a vb_ wrapper shaped like the newest kernel's.  Kbuild
+ * probes for VB_HAVE_*.
  */
 #ifndef VB_COMPAT_H
 #define VB_COMPAT_H
@@ -17,12 +18,6 @@
 #include <linux/virtio_config.h>
 #include <linux/vmstat.h>
 #include <uapi/linux/virtio_balloon.h>
-
-#ifdef VB_HAVE_BALLOON_H
-#include <linux/balloon.h>
-#else
-#include <linux/balloon_compaction.h>
-#endif
 
 /* The newest kernels have unrolled_count() in <linux/unroll.h>. */
 #define VB_PRAGMA(words)	_Pragma(#words)
@@ -145,13 +140,10 @@ static inline int vb_find_vqs(struct virtio_device *vdev, unsigned int nr,
 #endif
 
 /*
- * Does a page lie in a page block that CMA lends out?  The kernel's own
- * is_migrate_cma_page() is not exported.  The type of a page block is in the
- * lowest three of the bits that the kernel keeps for the block, on all kernels:
- * enum pageblock_bits in linux/pageblock-flags.h.
+ * The bits that the kernel keeps for a page's block: enum pageblock_bits in
+ * linux/pageblock-flags.h.  The kernel exports no function that reads them.
  */
-#ifdef CONFIG_CMA
-static inline bool vb_page_is_cma(struct page *page)
+static inline unsigned long vb_page_block_bits(struct page *page)
 {
 	unsigned long pfn = page_to_pfn(page);
 	const unsigned long *flags;
@@ -165,15 +157,37 @@ static inline bool vb_page_is_cma(struct page *page)
 	pfn -= pageblock_start_pfn(page_zone(page)->zone_start_pfn);
 #endif
 	bit = (pfn >> pageblock_order) * NR_PAGEBLOCK_BITS;
-	return (READ_ONCE(flags[BIT_WORD(bit)]) >> (bit % BITS_PER_LONG) & 7) ==
-	       MIGRATE_CMA;
+	return READ_ONCE(flags[BIT_WORD(bit)]) >> (bit % BITS_PER_LONG);
 }
-#else
+
+/*
+ * Does a page lie in a page block that CMA lends out?  The type of a page block
+ * is in the lowest three of its bits, on all kernels.
+ */
 static inline bool vb_page_is_cma(struct page *page)
 {
+#ifdef CONFIG_CMA
+	return (vb_page_block_bits(page) & 7) == MIGRATE_CMA;
+#else
 	return false;
-}
 #endif
+}
+
+/*
+ * Does somebody empty the page block that a page lies in, for memory that goes
+ * offline or for alloc_contig_range()?  Newer kernels have a bit for it, older
+ * ones a type.
+ */
+static inline bool vb_page_is_isolated(struct page *page)
+{
+#if !defined(CONFIG_MEMORY_ISOLATION)
+	return false;
+#elif defined(PAGEBLOCK_ISO_MASK)
+	return vb_page_block_bits(page) & PAGEBLOCK_ISO_MASK;
+#else
+	return (vb_page_block_bits(page) & 7) == MIGRATE_ISOLATE;
+#endif
+}
 
 /*
  * The largest order of the page allocator.  MAX_ORDER of an older kernel may be
@@ -289,94 +303,6 @@ vb_page_reporting_register(struct page_reporting_dev_info *reporting,
 static inline void
 vb_page_reporting_unregister(struct page_reporting_dev_info *reporting)
 {
-}
-#endif
-
-/*
- * The balloon core.  Since 7.x the core adjusts the managed page count, and
- * replaces a migrated page on its list; before, the driver does both.
- *
- * A migration may have to fail after the host was told of the new page.  The
- * driver then keeps the new page by a reference.  But 6.1's compaction_free()
- * ignores references and uses the page for the next migration, so before 7.x a
- * migration does not fail: the old page leaves without a replacement.
- */
-#ifdef VB_HAVE_BALLOON_H
-#define VB_MIGRATION_MAY_FAIL	true
-
-static inline void vb_balloon_init(struct balloon_dev_info *balloon, bool adjust)
-{
-	balloon_devinfo_init(balloon);
-	balloon->adjust_managed_page_count = adjust;
-}
-
-static inline void vb_balloon_adjust(struct page *page, long count)
-{
-}
-
-static inline void vb_balloon_replace(struct balloon_dev_info *balloon,
-				      struct page *newpage, struct page *page,
-				      bool adjust)
-{
-}
-
-static inline void vb_balloon_forget(struct balloon_dev_info *balloon,
-				     struct page *page, bool adjust)
-{
-}
-#else
-#define VB_MIGRATION_MAY_FAIL	false
-
-static inline void vb_balloon_init(struct balloon_dev_info *balloon, bool adjust)
-{
-	balloon_devinfo_init(balloon);
-}
-
-static inline void vb_balloon_adjust(struct page *page, long count)
-{
-	adjust_managed_page_count(page, count);
-}
-
-static inline void vb_balloon_replace(struct balloon_dev_info *balloon,
-				      struct page *newpage, struct page *page,
-				      bool adjust)
-{
-#ifdef CONFIG_BALLOON_COMPACTION
-	unsigned long flags;
-
-	if (adjust && page_zone(page) != page_zone(newpage)) {
-		adjust_managed_page_count(page, 1);
-		adjust_managed_page_count(newpage, -1);
-	}
-
-	get_page(newpage);
-	spin_lock_irqsave(&balloon->pages_lock, flags);
-	balloon_page_insert(balloon, newpage);
-	balloon->isolated_pages--;
-	__count_vm_event(BALLOON_MIGRATE);
-	spin_unlock_irqrestore(&balloon->pages_lock, flags);
-
-	balloon_page_finalize(page);
-	put_page(page);
-#endif
-}
-
-static inline void vb_balloon_forget(struct balloon_dev_info *balloon,
-				     struct page *page, bool adjust)
-{
-	unsigned long flags;
-
-	if (adjust)
-		adjust_managed_page_count(page, 1);
-	vb_balloon_count(page, -1);
-
-	spin_lock_irqsave(&balloon->pages_lock, flags);
-	balloon->isolated_pages--;
-	__count_vm_event(BALLOON_DEFLATE);
-	spin_unlock_irqrestore(&balloon->pages_lock, flags);
-
-	balloon_page_finalize(page);
-	put_page(page);
 }
 #endif
 

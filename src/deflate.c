@@ -79,14 +79,14 @@ int vb_deflate_step(struct vb_device *vb, unsigned long nr)
  * @range: the page frames that go offline
  *
  * Context: The worker.  Allocates nothing.
- * Return: 0 or -EBUSY; see vballoon.h.
+ * Return: 0, -EBUSY or -EAGAIN; see vballoon.h.
  */
 int vb_deflate_evict(struct vb_device *vb, const struct vb_range *range)
 {
 	struct vb_batch *batch;
 	unsigned long nr;
 
-	if (!vb_block_within(&vb->store, range)) {
+	if (!vb_range_within(&vb->store, range)) {
 		/*
 		 * The notice lives in a page of the range, and is freed only
 		 * when the host has read it.
@@ -102,12 +102,16 @@ int vb_deflate_evict(struct vb_device *vb, const struct vb_range *range)
 		vb_channel_release_begin(&vb->channel);
 		nr = vb_block_release(&vb->store, ULONG_MAX, range, &batch);
 		vb_deflate_finish(vb, batch, nr);
-		return 0;
+		return nr ? 0 : -EAGAIN;
 	}
 	batch = vb_transfer_get(vb);
 	if (!batch)
 		return -EBUSY;
 	vb_block_take(&vb->store, batch, ULONG_MAX, range);
+	if (!batch->nr) {
+		vb_transfer_put(vb, batch);
+		return -EAGAIN;
+	}
 	vb_transfer_send(vb, batch, VB_DEFLATE);
 	return 0;
 }

@@ -14,9 +14,10 @@
 #define VB_MIGRATE_WAIT		(2 * HZ)
 
 static void vb_migrate_set(struct vb_batch *batch, enum vb_op op,
-			   struct page *page)
+			   struct page *page, unsigned int order)
 {
 	batch->op = op;
+	batch->order = order;
 	batch->pfn[0] = page_to_pfn(page);
 	batch->nr = 1;
 }
@@ -29,9 +30,10 @@ static void vb_migrate_reap(struct vb_device *vb)
 }
 
 static void vb_migrate_send(struct vb_device *vb, struct vb_batch *batch,
-			    enum vb_op op, struct page *page)
+			    enum vb_op op, struct page *page,
+			    unsigned int order)
 {
-	vb_migrate_set(batch, op, page);
+	vb_migrate_set(batch, op, page, order);
 	/* The queues close after vb_migrate_stop(). */
 	WARN_ON_ONCE(!vb_channel_send(&vb->channel, batch));
 	vb_channel_pump(&vb->channel);
@@ -101,20 +103,32 @@ static int vb_migrate_locked(struct vb_device *vb, struct page *newpage,
 		return -EAGAIN;
 	}
 
-	vb_migrate_send(vb, migrator->inflate, VB_INFLATE, newpage);
+	vb_migrate_send(vb, migrator->inflate, VB_INFLATE, newpage, 0);
 	if (!vb_migrate_wait(vb, migrator->inflate)) {
 		vb_migrate_park(vb, VB_INFLATE, newpage);
 		if (VB_MIGRATION_MAY_FAIL)
 			return -EAGAIN;
-		vb_migrate_send(vb, migrator->deflate, VB_DEFLATE, page);
+		vb_migrate_send(vb, migrator->deflate, VB_DEFLATE, page, 0);
 		vb_migrate_late(vb, page);
 		return -ENOENT;
 	}
 
-	vb_migrate_send(vb, migrator->deflate, VB_DEFLATE, page);
+	vb_migrate_send(vb, migrator->deflate, VB_DEFLATE, page, 0);
 	if (!vb_migrate_wait(vb, migrator->deflate))
 		vb_migrate_late(vb, page);
 	return 0;
+}
+
+/*
+ * The old page is isolated no more, so @vb may be freed as soon as
+ * vb_migrate_stop() has had the lock, while mutex_unlock() still touches the
+ * mutex: vb_migrate_stop() waits for this section.
+ */
+static void vb_migrate_unlock(struct vb_device *vb)
+{
+	rcu_read_lock();
+	mutex_unlock(&vb->migrator.lock);
+	rcu_read_unlock();
 }
 
 /*
@@ -141,18 +155,67 @@ static int vb_migrate_page(struct balloon_dev_info *balloon,
 		vb_single_replace(store, newpage, page);
 		vb_counters_add(&vb->counters, VB_MIGRATED, 1);
 	} else if (rc == -ENOENT) {
-		vb_single_forget(store, page);
 		vb_transfer_moved(vb, VB_DEFLATE, 1);
-		rc = 0;
+		rc = vb_single_forget(store, page);
 	}
-	/*
-	 * The old page is isolated no more, so @vb may be freed as soon as
-	 * vb_migrate_stop() has had the lock, while mutex_unlock() still
-	 * touches the mutex: vb_migrate_stop() waits for this section.
-	 */
-	rcu_read_lock();
-	mutex_unlock(&vb->migrator.lock);
-	rcu_read_unlock();
+	vb_migrate_unlock(vb);
+	return rc;
+}
+
+/*
+ * A block leaves the balloon, and goes back to the guest when the host has read
+ * that; without MUST_TELL_HOST, in any case.  The worker takes another one.
+ */
+static int vb_migrate_block_locked(struct vb_device *vb, struct page *page)
+{
+	struct vb_migrator *migrator = &vb->migrator;
+	int rc;
+
+	if (vb_worker_stopping(&vb->worker) || vb_channel_broken(&vb->channel))
+		return -EAGAIN;
+	if (vb_migrate_parked(vb) ||
+	    vb_channel_silent_on(&vb->channel, VB_DEFLATE)) {
+		vb_worker_kick(&vb->worker);
+		return -EAGAIN;
+	}
+
+	vb_migrate_send(vb, migrator->deflate, VB_DEFLATE, page,
+			VB_BLOCK_ORDER);
+	if (!vb_migrate_wait(vb, migrator->deflate))
+		vb_migrate_late(vb, page);
+	migrator->block = migrator->parked[VB_DEFLATE];
+
+	get_page(page);
+	vb_transfer_moved(vb, VB_DEFLATE, VB_BLOCK_PAGES);
+	rc = vb_block_forget(&vb->store, page);
+	if (migrator->block)
+		put_page(page);
+	else
+		vb_block_free(page);
+	vb_worker_kick(&vb->worker);
+	return rc;
+}
+
+/*
+ * The kernel wants to move the first page of a block.  Compaction gains nothing
+ * by it.  But who has isolated the page block, for alloc_contig_range() or for
+ * memory that goes offline, wants all of it: the block is given up.
+ */
+static int vb_migrate_block(struct balloon_dev_info *blocks,
+			    struct page *newpage, struct page *page,
+			    enum migrate_mode mode)
+{
+	struct vb_store *store = container_of(blocks, struct vb_store, blocks);
+	struct vb_device *vb = container_of(store, struct vb_device, store);
+	int rc;
+
+	/* Final, while -EAGAIN makes the kernel try again. */
+	if (!vb_page_is_isolated(page))
+		return -EBUSY;
+	if (mode == MIGRATE_ASYNC || !mutex_trylock(&vb->migrator.lock))
+		return -EAGAIN;
+	rc = vb_migrate_block_locked(vb, page);
+	vb_migrate_unlock(vb);
 	return rc;
 }
 
@@ -168,6 +231,16 @@ bool vb_migrate_parked(struct vb_device *vb)
 {
 	return READ_ONCE(vb->migrator.parked[VB_INFLATE]) ||
 	       READ_ONCE(vb->migrator.late);
+}
+
+/* Free a parked old page, and the rest of its block. */
+static void vb_migrate_unpark(struct vb_migrator *migrator, struct page *page)
+{
+	if (migrator->block)
+		vb_block_free(page);
+	else
+		put_page(page);
+	migrator->block = false;
 }
 
 /**
@@ -201,7 +274,7 @@ void vb_migrate_settle(struct vb_device *vb)
 		migrator->parked[VB_DEFLATE] = NULL;
 		WRITE_ONCE(migrator->late, false);
 		if (page)
-			put_page(page);
+			vb_migrate_unpark(migrator, page);
 	}
 	mutex_unlock(&migrator->lock);
 }
@@ -230,13 +303,12 @@ void vb_migrate_stop(struct vb_device *vb)
 void vb_migrate_drop(struct vb_device *vb)
 {
 	struct vb_migrator *migrator = &vb->migrator;
-	int op;
 
-	for (op = 0; op < VB_NR_OPS; op++) {
-		if (migrator->parked[op])
-			put_page(migrator->parked[op]);
-		migrator->parked[op] = NULL;
-	}
+	if (migrator->parked[VB_INFLATE])
+		put_page(migrator->parked[VB_INFLATE]);
+	if (migrator->parked[VB_DEFLATE])
+		vb_migrate_unpark(migrator, migrator->parked[VB_DEFLATE]);
+	memset(migrator->parked, 0, sizeof(migrator->parked));
 	migrator->late = false;
 }
 
@@ -257,6 +329,7 @@ int vb_migrate_init(struct vb_device *vb)
 	if (!migrator->inflate || !migrator->deflate)
 		return -ENOMEM;
 	vb->store.balloon.migratepage = vb_migrate_page;
+	vb->store.blocks.migratepage = vb_migrate_block;
 	return 0;
 }
 

@@ -65,6 +65,8 @@ struct vb_migrator {
 	 * @parked
 	 */
 	bool late;
+	/** @block: the parked old page is the first one of a block; @lock */
+	bool block;
 };
 
 /**

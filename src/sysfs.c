@@ -34,7 +34,7 @@ static ssize_t actual_bytes_show(struct kobject *dir,
 static ssize_t block_bytes_show(struct kobject *dir,
 				struct kobj_attribute *attr, char *buf)
 {
-	return vb_emit_pages(buf, READ_ONCE(vb_of(dir)->store.nr_blocks) *
+	return vb_emit_pages(buf, vb_block_count(&vb_of(dir)->store) *
 			     VB_BLOCK_PAGES);
 }
 

@@ -36,8 +36,11 @@ static void vb_block_unmark(struct page *page)
 {
 	unsigned long i;
 
+	/* The core knows the first page, and may have cleared its mark. */
+	if (!VB_OFFLINE_STAYS && PageOffline(page))
+		__ClearPageOffline(page);
 	vb_unrolled(8)
-	for (i = 0; i < VB_BLOCK_PAGES; i++)
+	for (i = 1; i < VB_BLOCK_PAGES; i++)
 		__ClearPageOffline(page + i);
 }
 
@@ -54,11 +57,17 @@ static struct page *vb_block_alloc(int nid)
 	return page;
 }
 
-/*
+/**
+ * vb_block_free() - free a block that has left the balloon
+ * @page: the first page.  If somebody else holds a reference to it, only the
+ *        caller's is dropped; the other pages are freed
+ *
  * In halves, which go straight to the zone and become one there.  A block as
  * such would stay on a per-CPU list, where kcompactd does not see it.
+ *
+ * Context: Any.
  */
-static void vb_block_free(struct page *page)
+void vb_block_free(struct page *page)
 {
 	struct page *half = page + VB_BLOCK_PAGES / 2;
 
@@ -76,7 +85,13 @@ static void vb_block_split(struct page *page)
 }
 
 /*
- * Account a block as the kernel's core accounts single pages.  The callers
+ * Pages of a block that the kernel's core does not know, since it knows the
+ * first one only.
+ */
+#define VB_BLOCK_REST	(VB_BLOCK_PAGES - 1L)
+
+/*
+ * Account the rest of a block as the core accounts single pages.  The callers
  * count the vm events, for several blocks at once.
  */
 static void vb_block_account(struct vb_store *store, struct page *page,
@@ -87,55 +102,30 @@ static void vb_block_account(struct vb_store *store, struct page *page,
 	vb_balloon_count(page, pages);
 }
 
-/*
- * The first block of the balloon, or of a range.  The list of a large balloon
- * is too long to search for a range, so the first page of each block points to
- * the list by its private field.
- */
-static struct page *vb_block_first(struct vb_store *store,
-				   const struct vb_range *range)
-{
-	struct page *page;
-	unsigned long pfn;
-
-	lockdep_assert_held(&store->lock);
-
-	if (!range)
-		return list_first_entry_or_null(&store->blocks, struct page,
-						lru);
-	for (pfn = round_down(range->start, VB_BLOCK_PAGES); pfn < range->end;
-	     pfn += VB_BLOCK_PAGES) {
-		page = pfn_to_online_page(pfn);
-		if (page && PageOffline(page) &&
-		    page_private(page) == (unsigned long)&store->blocks)
-			return page;
-	}
-	return NULL;
-}
-
 /* Take up to @nr blocks out of the balloon, onto @blocks. */
 static unsigned long vb_block_dequeue(struct vb_store *store,
 				      struct list_head *blocks,
 				      unsigned long nr,
 				      const struct vb_range *range)
 {
-	unsigned long got = 0;
 	struct page *page;
 
-	spin_lock(&store->lock);
-	while (got < nr && (page = vb_block_first(store, range))) {
-		set_page_private(page, 0);
-		list_move_tail(&page->lru, blocks);
-		got++;
-	}
-	WRITE_ONCE(store->nr_blocks, store->nr_blocks - got);
-	spin_unlock(&store->lock);
+	nr = min_t(unsigned long, nr, VB_SINGLE_CHUNK);
+	if (range)
+		nr = vb_range_pick(store, blocks, nr, range);
+	else
+		nr = balloon_page_list_dequeue(&store->blocks, blocks, nr);
 
-	list_for_each_entry(page, blocks, lru)
-		vb_block_account(store, page, -(long)VB_BLOCK_PAGES);
-	count_vm_events(BALLOON_DEFLATE, got * VB_BLOCK_PAGES);
-	atomic_long_sub(got * VB_BLOCK_PAGES, &store->held);
-	return got;
+	list_for_each_entry(page, blocks, lru) {
+		if (store->adjust)
+			vb_balloon_adjust(page, 1);
+		vb_block_account(store, page, -VB_BLOCK_REST);
+		WRITE_ONCE(store->zone, page_zone(page));
+	}
+	count_vm_events(BALLOON_DEFLATE, nr * VB_BLOCK_REST);
+	atomic_long_sub(nr, &store->nr_blocks);
+	atomic_long_sub(nr * VB_BLOCK_PAGES, &store->held);
+	return nr;
 }
 
 /* Add the blocks that a node can spare, until the batch has @nr. */
@@ -195,29 +185,33 @@ void vb_block_abort(struct vb_batch *batch)
 
 /**
  * vb_block_commit() - put acknowledged blocks into the balloon
- * @store: the store; @held counts the blocks already
+ * @store: the store; @held counts the blocks' pages already
  * @batch: the batch; empty afterwards
  *
- * Context: Process context; takes @store->lock.
+ * Context: Process context; takes the core's lock.
  */
 void vb_block_commit(struct vb_store *store, struct vb_batch *batch)
 {
+	unsigned int end = 0;
+	unsigned int i = 0;
 	struct page *page;
-	unsigned int i;
+	LIST_HEAD(pages);
 
-	for (i = 0; i < batch->nr; i++)
-		vb_block_account(store, pfn_to_page(batch->pfn[i]),
-				 VB_BLOCK_PAGES);
-	count_vm_events(BALLOON_INFLATE, vb_batch_pages(batch));
-
-	spin_lock(&store->lock);
-	for (i = 0; i < batch->nr; i++) {
-		page = pfn_to_page(batch->pfn[i]);
-		set_page_private(page, (unsigned long)&store->blocks);
-		list_add(&page->lru, &store->blocks);
+	count_vm_events(BALLOON_INFLATE, batch->nr * VB_BLOCK_REST);
+	while (i < batch->nr) {
+		end = min(batch->nr, end + VB_SINGLE_CHUNK);
+		for (; i < end; i++) {
+			page = pfn_to_page(batch->pfn[i]);
+			list_add_tail(&page->lru, &pages);
+			if (store->adjust)
+				vb_balloon_adjust(page, -1);
+			vb_block_account(store, page, VB_BLOCK_REST);
+			WRITE_ONCE(store->zone, page_zone(page));
+			/* Count first: a block in the list may leave at once. */
+			atomic_long_inc(&store->nr_blocks);
+		}
+		balloon_page_list_enqueue(&store->blocks, &pages);
 	}
-	WRITE_ONCE(store->nr_blocks, store->nr_blocks + batch->nr);
-	spin_unlock(&store->lock);
 	batch->nr = 0;
 }
 
@@ -228,7 +222,7 @@ void vb_block_commit(struct vb_store *store, struct vb_batch *batch)
  * @nr: blocks wanted
  * @range: only blocks that have a page frame in this range, or NULL
  *
- * Context: Process context; takes @store->lock.  Allocates nothing.
+ * Context: Process context; takes the core's lock.  Allocates nothing.
  */
 void vb_block_take(struct vb_store *store, struct vb_batch *batch,
 		   unsigned long nr, const struct vb_range *range)
@@ -247,14 +241,18 @@ void vb_block_take(struct vb_store *store, struct vb_batch *batch,
 	}
 }
 
-/* Make a deflate notice in the first page of a block; free the other pages. */
+/*
+ * Make a deflate notice in the second page of a block; free the other pages.
+ * The first one may stay marked offline until it is freed.
+ */
 static struct vb_batch *vb_block_notice(struct page *page)
 {
-	struct vb_batch *batch = page_address(page);
+	struct vb_batch *batch = page_address(page + 1);
 	unsigned long i;
 
 	vb_block_split(page);
-	for (i = 1; i < VB_BLOCK_PAGES; i++)
+	__free_page(page);
+	for (i = 2; i < VB_BLOCK_PAGES; i++)
 		__free_page(page + i);
 	vb_batch_init(batch, VB_KIND_NOTICE, VB_BLOCK_CHUNK,
 		      (u32 *)(batch + 1));
@@ -270,7 +268,7 @@ static struct vb_batch *vb_block_notice(struct page *page)
  * @range: only blocks that have a page frame in this range, or NULL
  * @notice: gets the deflate notice, or NULL if the host needs none
  *
- * Context: Process context, also when memory has run out; takes @store->lock.
+ * Context: Process context, also when memory has run out; takes the core's lock.
  * Allocates nothing.
  * Return: guest pages that left the balloon.
  */
@@ -299,49 +297,27 @@ unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
 }
 
 /**
- * vb_block_within() - does a block of the balloon have a page frame in a range?
- * @store: the store
- * @range: the page frames
- *
- * Context: Process context; takes @store->lock.
- * Return: true if so.
- */
-bool vb_block_within(struct vb_store *store, const struct vb_range *range)
-{
-	bool found;
-
-	spin_lock(&store->lock);
-	found = vb_block_first(store, range);
-	spin_unlock(&store->lock);
-	return found;
-}
-
-/**
  * vb_block_lacking() - how many blocks should leave before single pages?
  * @store: the store
  *
- * The guest may lack free blocks in one place only, so it is asked about the
- * place of the block that would leave next.
+ * The guest may lack free blocks in one zone only.  The last block that entered
+ * leaves first, so its zone is asked.
  *
- * Context: Process context; takes @store->lock.
+ * Context: Any.
  * Return: blocks, which may be more than the balloon holds.
  */
 unsigned long vb_block_lacking(struct vb_store *store)
 {
-	struct page *page;
+	struct zone *zone = READ_ONCE(store->zone);
 
-	spin_lock(&store->lock);
-	page = vb_block_first(store, NULL);
-	spin_unlock(&store->lock);
-	/* The block may be gone by now, but the place is not. */
-	return page ? vb_spare_lacking(page) : 0;
+	return zone ? vb_spare_lacking(zone) : 0;
 }
 
 /**
  * vb_block_break() - take a block out of the balloon and split it into pages
  * @store: the store
  *
- * Context: Process context, also when memory has run out; takes @store->lock.
+ * Context: Process context, also when memory has run out; takes the core's lock.
  * Return: the first of VB_BLOCK_PAGES pages, which belong to the caller; NULL
  * if the balloon has no block.
  */
@@ -359,21 +335,55 @@ struct page *vb_block_break(struct vb_store *store)
 }
 
 /**
- * vb_block_empty() - free every block in the balloon
+ * vb_block_forget() - let an isolated block leave the balloon
+ * @store: the store
+ * @page: the block's first page.  The caller has a reference of its own, and
+ *        calls vb_block_free() afterwards
+ *
+ * Context: The core's migration callback, with the page locked.
+ * Return: what the callback must return.
+ */
+int vb_block_forget(struct vb_store *store, struct page *page)
+{
+	vb_block_account(store, page, -VB_BLOCK_REST);
+	count_vm_events(BALLOON_DEFLATE, VB_BLOCK_REST);
+	atomic_long_dec(&store->nr_blocks);
+	atomic_long_sub(VB_BLOCK_PAGES, &store->held);
+	return vb_balloon_forget(&store->blocks, page, store->adjust);
+}
+
+/**
+ * vb_block_count() - how many blocks are in the balloon?
+ * @store: the store
+ *
+ * Context: Any.
+ * Return: blocks, with those that the kernel has isolated.
+ */
+unsigned long vb_block_count(struct vb_store *store)
+{
+	return atomic_long_read(&store->nr_blocks);
+}
+
+/**
+ * vb_block_empty() - free the blocks in the balloon
  * @store: the store of a device that has been reset: no host holds a block
  *
  * Context: May sleep.
+ * Return: true if any was freed; none is while all are isolated.
  */
-void vb_block_empty(struct vb_store *store)
+bool vb_block_empty(struct vb_store *store)
 {
 	struct page *page, *next;
 	LIST_HEAD(blocks);
+	bool freed = false;
 
 	while (vb_block_dequeue(store, &blocks, VB_BLOCK_CHUNK, NULL)) {
 		list_for_each_entry_safe(page, next, &blocks, lru) {
 			list_del(&page->lru);
 			vb_block_free(page);
 		}
+		freed = true;
 		cond_resched();
 	}
+	return freed;
 }

@@ -104,6 +104,18 @@ void vb_single_commit(struct vb_store *store, struct vb_batch *batch)
 }
 
 /**
+ * vb_single_join() - make a single page of the first page of a broken block
+ * @store: the store; @held counts the page already
+ * @page: the page
+ *
+ * Context: Process context; takes the core's lock.
+ */
+void vb_single_join(struct vb_store *store, struct page *page)
+{
+	vb_balloon_enqueue(&store->balloon, page, store->adjust);
+}
+
+/**
  * vb_single_replace() - replace a page that the kernel moves
  * @store: the store
  * @newpage: the new page, which the host holds
@@ -123,11 +135,12 @@ void vb_single_replace(struct vb_store *store, struct page *newpage,
  * @page: the page
  *
  * Context: The core's migration callback, with the page locked.
+ * Return: what the callback must return.
  */
-void vb_single_forget(struct vb_store *store, struct page *page)
+int vb_single_forget(struct vb_store *store, struct page *page)
 {
-	vb_balloon_forget(&store->balloon, page, store->adjust);
 	atomic_long_dec(&store->held);
+	return vb_balloon_forget(&store->balloon, page, store->adjust);
 }
 
 /* Take up to @nr pages out of the balloon, onto @pages. */

@@ -8,6 +8,7 @@
 #include "store/store.h"
 
 void vb_single_abort(struct vb_batch *batch);
+void vb_single_join(struct vb_store *store, struct page *page);
 void vb_single_commit(struct vb_store *store, struct vb_batch *batch);
 void vb_single_take(struct vb_store *store, struct vb_batch *batch,
 		    unsigned long nr);

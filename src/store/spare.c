@@ -185,8 +185,8 @@ unsigned long vb_spare_blocks(int nid)
 }
 
 /**
- * vb_spare_lacking() - how many blocks does the guest lack where this one lies?
- * @page: a page of the block
+ * vb_spare_lacking() - how many blocks does the guest lack in a zone?
+ * @zone: the zone
  *
  * The other side of vb_spare_blocks(): blocks that leave the balloon keep the
  * share of free blocks at VB_SPARE_LEFT while single pages leave it.
@@ -194,9 +194,9 @@ unsigned long vb_spare_blocks(int nid)
  * Context: Any.
  * Return: blocks, 0 if the node or the zone has enough; a guess, as above.
  */
-unsigned long vb_spare_lacking(const struct page *page)
+unsigned long vb_spare_lacking(struct zone *zone)
 {
-	pg_data_t *node = NODE_DATA(page_to_nid(page));
+	pg_data_t *node = zone->zone_pgdat;
 	unsigned long least = node->node_present_pages * VB_SPARE_LEFT;
 	unsigned long blocks[MAX_NR_ZONES], part[MAX_NR_ZONES];
 	unsigned long wanted;
@@ -204,7 +204,7 @@ unsigned long vb_spare_lacking(const struct page *page)
 	if (vb_node_left(node, blocks, part) >= least)
 		return 0;
 	/* Blocks are free memory as well: b of them add b to both sides. */
-	wanted = vb_zone_free(page_zone(page), blocks) * VB_SPARE_LEFT;
+	wanted = vb_zone_free(zone, blocks) * VB_SPARE_LEFT;
 	wanted -= min(wanted, *blocks * 100);
 	return wanted / (100 - VB_SPARE_LEFT) / VB_BLOCK_PAGES;
 }

@@ -24,9 +24,9 @@
 void vb_store_init(struct vb_store *store, bool adjust)
 {
 	vb_balloon_init(&store->balloon, adjust);
-	spin_lock_init(&store->lock);
-	INIT_LIST_HEAD(&store->blocks);
+	vb_balloon_init(&store->blocks, adjust);
 	atomic_long_set(&store->held, 0);
+	atomic_long_set(&store->nr_blocks, 0);
 	store->adjust = adjust;
 }
 
@@ -51,7 +51,7 @@ unsigned long vb_store_held(struct vb_store *store)
  */
 unsigned long vb_store_singles(struct vb_store *store)
 {
-	long blocks = READ_ONCE(store->nr_blocks) * VB_BLOCK_PAGES;
+	long blocks = vb_block_count(store) * VB_BLOCK_PAGES;
 
 	/* A block may enter or leave between the two reads. */
 	return max_t(long, vb_store_held(store) - blocks, 0);
@@ -117,7 +117,10 @@ static void vb_store_break(struct vb_store *store)
 
 	if (!page)
 		return;
-	for (i = 0; i < VB_BLOCK_PAGES; i++) {
+	/* Somebody may still look at the first page, which was movable before. */
+	atomic_long_inc(&store->held);
+	vb_single_join(store, page);
+	for (i = 1; i < VB_BLOCK_PAGES; i++) {
 		pfn = page_to_pfn(page + i);
 		vb_batch_init(&batch, VB_KIND_PAGES, 1, &pfn);
 		batch.nr = 1;
@@ -175,7 +178,7 @@ static unsigned long vb_store_lacking(struct vb_store *store, unsigned long nr)
  * @batch gets fewer pages than @nr if it is full, and fewer or none while pages
  * are isolated for a migration.
  *
- * Context: Process context; takes @store->lock and the core's lock.  Allocates
+ * Context: Process context; takes the core's lock.  Allocates
  * nothing.
  */
 void vb_store_take(struct vb_store *store, struct vb_batch *batch,
@@ -202,8 +205,8 @@ void vb_store_take(struct vb_store *store, struct vb_batch *batch,
  * The notice lives in a page that leaves the balloon, so that nothing is
  * allocated.  The channel frees that page when the host has read the notice.
  *
- * Context: Process context, also when memory has run out; takes @store->lock
- * and the core's lock.
+ * Context: Process context, also when memory has run out; takes the
+ * core's lock.
  * Return: guest pages that left the balloon.
  */
 unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
@@ -237,9 +240,8 @@ void vb_store_empty(struct vb_store *store)
 {
 	unsigned long late = jiffies + 10 * HZ;
 
-	vb_block_empty(store);
 	while (vb_store_held(store)) {
-		if (vb_single_free(store)) {
+		if (vb_block_empty(store) || vb_single_free(store)) {
 			late = jiffies + 10 * HZ;
 		} else {
 			WARN_ON_ONCE(time_after(jiffies, late));

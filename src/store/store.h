@@ -12,10 +12,9 @@
 #define VB_STORE_H
 
 #include <linux/atomic.h>
-#include <linux/spinlock.h>
 
 #include "batch.h"
-#include "compat.h"
+#include "store/core.h"
 
 /*
  * Single pages that one call passes to the kernel's core, which holds a lock
@@ -38,12 +37,18 @@ struct vb_store {
 	bool tells_blocks;
 	/** @balloon: the kernel's core, with single pages and their lock */
 	struct balloon_dev_info balloon;
-	/** @lock: guards @blocks and @nr_blocks; no other lock inside */
-	spinlock_t lock;
-	/** @blocks: the blocks, linked by their first pages; @lock */
-	struct list_head blocks;
-	/** @nr_blocks: blocks in @blocks; @lock, read anywhere */
-	unsigned long nr_blocks;
+	/**
+	 * @blocks: the kernel's core again, with the first pages of the blocks,
+	 * so that whoever empties a range asks for the blocks in it
+	 */
+	struct balloon_dev_info blocks;
+	/**
+	 * @nr_blocks: blocks in the balloon, with those that the kernel has
+	 * isolated; atomic
+	 */
+	atomic_long_t nr_blocks;
+	/** @zone: where a block entered or left last, or NULL; no lock */
+	struct zone *zone;
 	/** @scratch: for bulk allocation, all NULL between calls; worker only */
 	struct page *scratch[VB_SINGLE_CHUNK];
 	/** @sorted: scratch for sorting a batch; worker only */
@@ -68,7 +73,7 @@ void vb_single_prepare(struct vb_store *store, struct vb_batch *batch,
 		       unsigned long nr);
 void vb_single_replace(struct vb_store *store, struct page *newpage,
 		       struct page *page);
-void vb_single_forget(struct vb_store *store, struct page *page);
+int vb_single_forget(struct vb_store *store, struct page *page);
 
 /* block.c: blocks of 2 MiB */
 void vb_block_prepare(struct vb_store *store, struct vb_batch *batch,
@@ -78,12 +83,17 @@ void vb_block_take(struct vb_store *store, struct vb_batch *batch,
 unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
 			       const struct vb_range *range,
 			       struct vb_batch **notice);
-bool vb_block_within(struct vb_store *store, const struct vb_range *range);
+int vb_block_forget(struct vb_store *store, struct page *page);
+void vb_block_free(struct page *page);
+unsigned long vb_block_count(struct vb_store *store);
+
+/* range.c: blocks in a range */
+bool vb_range_within(struct vb_store *store, const struct vb_range *range);
 
 /* spare.c: how many blocks the guest can spare */
 struct page *vb_spare_take(int nid, unsigned int order);
 unsigned long vb_spare_share(unsigned long pages);
 unsigned long vb_spare_blocks(int nid);
-unsigned long vb_spare_lacking(const struct page *page);
+unsigned long vb_spare_lacking(struct zone *zone);
 
 #endif
