@@ -11,6 +11,7 @@
 
 #include "pfn.h"
 #include "store/block.h"
+#include "store/node.h"
 
 /*
  * Blocks that one call gives back, 512 MiB: a compromise between few deflate
@@ -128,14 +129,21 @@ static unsigned long vb_block_dequeue(struct vb_store *store,
 	return nr;
 }
 
-/* Add the blocks that a node can spare, until the batch has @nr. */
+/* Blocks that a node can give. */
+static unsigned long vb_block_room(int nid)
+{
+	unsigned long room = vb_node_room(nid, ZONE_NORMAL) / VB_BLOCK_PAGES;
+
+	return room ? min(room, vb_spare_blocks(nid)) : 0;
+}
+
+/* Add up to @nr blocks of a node. */
 static void vb_block_fill_from(struct vb_batch *batch, unsigned long nr,
 			       int nid)
 {
-	unsigned long spare = vb_spare_blocks(nid);
 	struct page *page;
 
-	for (; batch->nr < nr && spare; spare--) {
+	for (; nr; nr--) {
 		page = vb_block_alloc(nid);
 		if (!page)
 			break;
@@ -149,22 +157,31 @@ static void vb_block_fill_from(struct vb_batch *batch, unsigned long nr,
  * @batch: an empty batch; gets the blocks, sorted
  * @nr: blocks wanted
  *
- * @batch gets as many as the guest can spare, which may be none.
+ * @batch gets as many as the guest can spare, which may be none.  The nodes
+ * that have most to spare give first.
  *
  * Context: The worker only, which alone uses @store->sorted.
  */
 void vb_block_prepare(struct vb_store *store, struct vb_batch *batch,
 		      unsigned long nr)
 {
+	struct vb_node_split split;
 	int nid;
 
 	batch->order = VB_BLOCK_ORDER;
 	batch->nr = 0;
 	nr = min_t(unsigned long, nr, batch->capacity);
-	/* The nearest node first, as any allocation does. */
-	vb_block_fill_from(batch, nr, numa_mem_id());
+	vb_node_split(&split, vb_block_room, nr);
 	for_each_online_node(nid)
-		vb_block_fill_from(batch, nr, nid);
+		vb_block_fill_from(batch, vb_node_due(&split, nr - batch->nr, nid),
+				   nid);
+	/* A node may give less than it has: the kernel offers CMA's first. */
+	for_each_online_node(nid) {
+		if (batch->nr >= nr)
+			break;
+		vb_block_fill_from(batch, min(nr - batch->nr, vb_block_room(nid)),
+				   nid);
+	}
 	vb_pfn_sort(batch->pfn, store->sorted, batch->nr);
 }
 
