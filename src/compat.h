@@ -56,8 +56,9 @@
 #define vb_reclaim_counter(events, item)	((events)[item])
 #endif
 
-#ifndef alloc_pages_bulk
-#define alloc_pages_bulk(gfp, nr, pages)	alloc_pages_bulk_array(gfp, nr, pages)
+#ifndef alloc_pages_bulk_node
+#define alloc_pages_bulk_node(gfp, nid, nr, pages) \
+	alloc_pages_bulk_array_node(gfp, nid, nr, pages)
 #endif
 
 #if IS_ENABLED(CONFIG_BALLOON_MIGRATION) || IS_ENABLED(CONFIG_BALLOON_COMPACTION)

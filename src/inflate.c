@@ -22,14 +22,6 @@ static unsigned long vb_inflate_blocks(struct vb_device *vb, unsigned long nr)
 	return min(blocks, (share - min(share, size)) / VB_BLOCK_PAGES);
 }
 
-/* Is enough memory free, without the blocks in the pool, to take @nr pages? */
-static bool vb_inflate_has_room(struct vb_device *vb, unsigned long nr)
-{
-	u64 floor = vb_policy_floor(vb_store_total(&vb->store), PAGE_SHIFT);
-
-	return global_zone_page_state(NR_FREE_PAGES) >= nr + floor;
-}
-
 static void vb_inflate_fill_blocks(struct vb_device *vb, struct vb_batch *batch,
 				   unsigned long blocks)
 {
@@ -46,7 +38,8 @@ static void vb_inflate_fill(struct vb_device *vb, struct vb_batch *batch,
 	unsigned long blocks = vb_inflate_blocks(vb, nr);
 	unsigned long due = min(nr, max(blocks, 1UL) * VB_BLOCK_PAGES);
 
-	if (!vb_inflate_has_room(vb, due))
+	/* Is enough memory free without the blocks in the pool? */
+	if (vb_single_room() < due)
 		vb_reclaim_yield(&vb->reclaim, due);
 	vb_inflate_fill_blocks(vb, batch, blocks);
 	if (batch->nr) {
@@ -55,7 +48,7 @@ static void vb_inflate_fill(struct vb_device *vb, struct vb_batch *batch,
 	}
 	nr = min_t(unsigned long, nr, VB_BATCH_SINGLES);
 	vb_single_prepare(&vb->store, batch, nr);
-	if (batch->nr < nr) {
+	if (!batch->nr) {
 		vb_policy_short(&vb->policy, VB_LIMIT_MEMORY, vb_policy_now());
 		vb_counters_add(&vb->counters, VB_SHORTAGES, 1);
 	} else {

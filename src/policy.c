@@ -111,7 +111,7 @@ static void vb_policy_forget(struct vb_policy *policy)
 }
 
 /**
- * vb_policy_fed() - the guest gave all pages that one step asked for
+ * vb_policy_fed() - the guest gave pages for a step
  * @policy: the policy
  *
  * The next shortage pauses as the first one did.  A pause after an OOM is

@@ -7,9 +7,14 @@
  */
 #include <linux/mm.h>
 #include <linux/swap.h>
-#include <linux/vmstat.h>
 
 #include "freepage/pool.h"
+
+/*
+ * Hints leave so much free beyond what the nodes keep: enough for a batch of
+ * single pages, which would otherwise take hints back.
+ */
+#define VB_POOL_LEFT	VB_BATCH_SINGLES
 
 /**
  * vb_pool_put() - put a block into the pool
@@ -66,8 +71,10 @@ unsigned long vb_pool_pages(const struct vb_pool *pool)
  * vb_pool_take() - take a free block from the guest, to be hinted
  * @order: log2 of the guest pages of the largest block; lowered, down to
  *         VB_BLOCK_ORDER, where none of that size is free
- * @floor: guest pages that must be available, and free as well, since what is
- *         available includes caches that programs use
+ * @floor: guest pages that must be available
+ *
+ * What is available includes caches that programs use.  So VB_POOL_LEFT must be
+ * free as well.
  *
  * Context: Process context.  Does not reclaim.
  * Return: its first page, now the caller's; NULL if there is none to take.
@@ -77,7 +84,7 @@ struct page *vb_pool_take(unsigned int *order, unsigned long floor)
 	struct page *page;
 
 	if (si_mem_available() <= (long)floor ||
-	    global_zone_page_state(NR_FREE_PAGES) <= floor)
+	    vb_single_room() <= VB_POOL_LEFT)
 		return NULL;
 	while (!(page = vb_spare_take(NUMA_NO_NODE, *order))) {
 		if (*order <= VB_BLOCK_ORDER)

@@ -4,6 +4,8 @@
  * (mm/balloon_compaction.c), which isolates them to move them.
  */
 #include "pfn.h"
+#include "store/hand.h"
+#include "store/node.h"
 #include "store/single.h"
 
 /*
@@ -12,7 +14,11 @@
  * of memory gives no page.
  */
 #define VB_GFP_SINGLE	(VB_GFP_MOVABLE | __GFP_NOMEMALLOC | __GFP_NORETRY | \
-			 __GFP_NOWARN | VB_GFP_UNTOUCHED)
+			 __GFP_NOWARN | __GFP_THISNODE | VB_GFP_UNTOUCHED)
+/* What is free: no reclaim, and kswapd sleeps on. */
+#define VB_GFP_FREE	(VB_GFP_SINGLE & ~__GFP_RECLAIM)
+/* The highest zone that single pages come from. */
+#define VB_SINGLE_ZONE	gfp_zone(VB_GFP_SINGLE)
 
 static struct page *vb_batch_page(const struct vb_batch *batch, unsigned int i)
 {
@@ -24,13 +30,154 @@ static void vb_batch_add(struct vb_batch *batch, struct page *page)
 	batch->pfn[batch->nr++] = page_to_pfn(page);
 }
 
+/* Pages that a node has free, beyond what it keeps. */
+static unsigned long vb_single_room_of(int nid)
+{
+	return vb_node_room(nid, VB_SINGLE_ZONE);
+}
+
+/* Pages that a node may have once it has reclaimed. */
+static unsigned long vb_single_reclaimable(int nid)
+{
+	return vb_node_reclaimable(nid, VB_SINGLE_ZONE);
+}
+
+/**
+ * vb_single_room() - how many single pages are free, beyond what the nodes keep?
+ *
+ * Context: Any.
+ * Return: guest pages; a guess, since no lock keeps others from allocating.
+ */
+unsigned long vb_single_room(void)
+{
+	unsigned long room = 0;
+	int nid;
+
+	for_each_online_node(nid)
+		room += vb_single_room_of(nid);
+	return room;
+}
+
+/* Allocate up to @nr pages of a node into @store->scratch. */
+static unsigned long vb_single_alloc(struct vb_store *store, gfp_t gfp, int nid,
+				     unsigned long nr)
+{
+	unsigned long all = 0, got;
+
+	nr = min_t(unsigned long, nr, ARRAY_SIZE(store->scratch));
+	do {
+		got = alloc_pages_bulk_node(gfp, nid, nr - all,
+					    store->scratch + all);
+		all += got;
+	} while (got && all < nr);
+	cond_resched();
+	return all;
+}
+
+/* Take the next page out of @store->scratch, which is all NULL afterwards. */
+static struct page *vb_single_next(struct vb_store *store, unsigned long i)
+{
+	struct page *page = store->scratch[i];
+
+	store->scratch[i] = NULL;
+	return page;
+}
+
+static void vb_single_add(struct vb_batch *batch, struct page *page)
+{
+	if (vb_batch_can_name(page_to_pfn(page)))
+		vb_batch_add(batch, page);
+	else
+		__free_page(page);
+}
+
+/* Add up to @nr pages that are free on a node. */
+static void vb_single_fill_from(struct vb_store *store, struct vb_batch *batch,
+				unsigned long nr, int nid)
+{
+	unsigned long got, i;
+
+	for (; nr; nr -= got) {
+		got = vb_single_alloc(store, VB_GFP_FREE, nid, nr);
+		if (!got)
+			break;
+		for (i = 0; i < got; i++)
+			vb_single_add(batch, vb_single_next(store, i));
+	}
+}
+
+/*
+ * Add up to @nr pages that reclaim finds on a node.
+ *
+ * Reclaim begins only when the node's free memory is nearly used up.  So the
+ * free memory goes into the hand first, and goes back at the end: the batch gets
+ * what the node then has more than it keeps.  If reclaim finds nothing, or the
+ * guest has run out of memory meanwhile, that is no page.
+ */
+static void vb_single_squeeze(struct vb_store *store, struct vb_batch *batch,
+			      unsigned long nr, int nid)
+{
+	long least = vb_node_least(nid);
+	long more, inside = 0, best = LONG_MIN;
+	struct page *page, *next;
+	unsigned long got, i;
+	LIST_HEAD(pages);
+
+	if (!nr || vb_hand_emptied(&store->hand))
+		return;
+	for (;;) {
+		more = inside + vb_node_above(nid, VB_SINGLE_ZONE) - least;
+		if (min(more, inside) >= (long)nr ||
+		    vb_hand_emptied(&store->hand))
+			break;
+		got = vb_single_alloc(store, VB_GFP_SINGLE, nid, VB_SINGLE_CHUNK);
+		/* Others may be faster: it has failed when it finds no more. */
+		if (!got && more <= best)
+			break;
+		if (!got)
+			best = more;
+		for (i = 0; i < got; i++)
+			vb_hand_add(&store->hand, vb_single_next(store, i));
+		inside += got;
+	}
+	/* Less than a chunk is noise, and not worth a hand full of pages. */
+	if (vb_hand_emptied(&store->hand) ||
+	    more < min_t(long, nr, VB_SINGLE_CHUNK))
+		more = 0;
+	more = min_t(long, more, nr);
+	vb_hand_drain(&store->hand, &pages);
+	list_for_each_entry_safe(page, next, &pages, lru) {
+		list_del(&page->lru);
+		if (more-- > 0)
+			vb_single_add(batch, page);
+		else
+			__free_page(page);
+	}
+}
+
+/* Fill the batch up to @nr pages with what reclaim finds. */
+static void vb_single_reclaim(struct vb_store *store, struct vb_batch *batch,
+			      unsigned long nr)
+{
+	struct vb_node_split split;
+	int nid;
+
+	/* In proportion, so that one where reclaim fails stops no other. */
+	vb_node_split(&split, vb_single_reclaimable, ULONG_MAX);
+	vb_hand_open(&store->hand);
+	for_each_online_node(nid)
+		vb_single_squeeze(store, batch,
+				  vb_node_due(&split, nr - batch->nr, nid), nid);
+}
+
 /**
  * vb_single_prepare() - allocate single pages for the balloon
  * @store: the store
  * @batch: an empty batch; gets the pages, sorted
  * @nr: guest pages wanted
  *
- * @batch gets fewer pages, or none, if one round of reclaim does not find more.
+ * The nodes give what they have free beyond their floor, then what they can
+ * reclaim.  @batch gets fewer pages, or none, if reclaim does not find more.
  *
  * Context: The worker only, which alone uses @store->scratch and
  * @store->sorted.  May sleep and reclaim.
@@ -38,26 +185,18 @@ static void vb_batch_add(struct vb_batch *batch, struct page *page)
 void vb_single_prepare(struct vb_store *store, struct vb_batch *batch,
 		       unsigned long nr)
 {
-	unsigned long want, got, i;
+	struct vb_node_split split;
+	int nid;
 
 	nr = min_t(unsigned long, nr, VB_BATCH_SINGLES);
 	batch->nr = 0;
 	batch->order = 0;
-	while (nr) {
-		want = min_t(unsigned long, nr, ARRAY_SIZE(store->scratch));
-		got = alloc_pages_bulk(VB_GFP_SINGLE, want, store->scratch);
-		if (!got)
-			break;
-		for (i = 0; i < got; i++) {
-			if (vb_batch_can_name(page_to_pfn(store->scratch[i])))
-				vb_batch_add(batch, store->scratch[i]);
-			else
-				__free_page(store->scratch[i]);
-			store->scratch[i] = NULL;
-		}
-		nr -= got;
-		cond_resched();
-	}
+	vb_node_split(&split, vb_single_room_of, nr);
+	for_each_online_node(nid)
+		vb_single_fill_from(store, batch,
+				    vb_node_due(&split, nr - batch->nr, nid), nid);
+	if (batch->nr < nr)
+		vb_single_reclaim(store, batch, nr);
 	vb_pfn_sort(batch->pfn, store->sorted, batch->nr);
 }
 

@@ -6,6 +6,7 @@
 #include <linux/jiffies.h>
 
 #include "store/block.h"
+#include "store/hand.h"
 #include "store/single.h"
 
 /*
@@ -25,6 +26,7 @@ void vb_store_init(struct vb_store *store, bool adjust)
 {
 	vb_balloon_init(&store->balloon, adjust);
 	vb_balloon_init(&store->blocks, adjust);
+	vb_hand_init(&store->hand);
 	atomic_long_set(&store->held, 0);
 	atomic_long_set(&store->nr_blocks, 0);
 	store->adjust = adjust;

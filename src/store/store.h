@@ -12,6 +12,8 @@
 #define VB_STORE_H
 
 #include <linux/atomic.h>
+#include <linux/notifier.h>
+#include <linux/spinlock.h>
 
 #include "batch.h"
 #include "store/core.h"
@@ -21,6 +23,20 @@
  * with interrupts off meanwhile.
  */
 #define VB_SINGLE_CHUNK		256U
+
+/**
+ * struct vb_hand - pages that the worker has allocated and may not keep
+ */
+struct vb_hand {
+	/** @nb: gives @pages back on OOM */
+	struct notifier_block nb;
+	/** @lock: guards @pages; no other lock inside */
+	spinlock_t lock;
+	/** @pages: linked by lru; empty but while the worker reclaims; @lock */
+	struct list_head pages;
+	/** @emptied: @nb has taken pages; written by it and the worker */
+	bool emptied;
+};
 
 /**
  * struct vb_store - what is in the balloon
@@ -49,6 +65,8 @@ struct vb_store {
 	atomic_long_t nr_blocks;
 	/** @zone: where a block entered or left last, or NULL; no lock */
 	struct zone *zone;
+	/** @hand: what reclaim has found, not before the host yet */
+	struct vb_hand hand;
 	/** @scratch: for bulk allocation, all NULL between calls; worker only */
 	struct page *scratch[VB_SINGLE_CHUNK];
 	/** @sorted: scratch for sorting a batch; worker only */
@@ -69,11 +87,16 @@ unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
 			       struct vb_batch **notice);
 
 /* single.c: single pages, which the kernel may move */
+unsigned long vb_single_room(void);
 void vb_single_prepare(struct vb_store *store, struct vb_batch *batch,
 		       unsigned long nr);
 void vb_single_replace(struct vb_store *store, struct page *newpage,
 		       struct page *page);
 int vb_single_forget(struct vb_store *store, struct page *page);
+
+/* hand.c: pages that the worker may not keep */
+int vb_hand_start(struct vb_hand *hand);
+void vb_hand_stop(struct vb_hand *hand);
 
 /* block.c: blocks of 2 MiB */
 void vb_block_prepare(struct vb_store *store, struct vb_batch *batch,

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The worker's hand: pages that it has allocated to see what reclaim finds, and
+ * that no host has heard of.  The guest gets them back at once if it runs out of
+ * memory meanwhile, whatever was negotiated, since they are not in the balloon.
+ */
+#include <linux/mm.h>
+#include <linux/oom.h>
+
+#include "store/hand.h"
+
+/* Before the balloon itself gives: see VB_OOM_PRIORITY. */
+#define VB_HAND_PRIORITY	90
+
+static int vb_hand_notify(struct notifier_block *nb, unsigned long unused,
+			  void *parm)
+{
+	struct vb_hand *hand = container_of(nb, struct vb_hand, nb);
+	unsigned long *freed = parm;
+	struct page *page, *next;
+	LIST_HEAD(pages);
+
+	spin_lock(&hand->lock);
+	list_splice_init(&hand->pages, &pages);
+	spin_unlock(&hand->lock);
+
+	list_for_each_entry_safe(page, next, &pages, lru) {
+		WRITE_ONCE(hand->emptied, true);
+		list_del(&page->lru);
+		__free_page(page);
+		++*freed;
+	}
+	return NOTIFY_OK;
+}
+
+/**
+ * vb_hand_add() - take a page into the hand
+ * @hand: the hand
+ * @page: the page, which belongs to the caller
+ *
+ * Context: The worker.
+ */
+void vb_hand_add(struct vb_hand *hand, struct page *page)
+{
+	spin_lock(&hand->lock);
+	list_add(&page->lru, &hand->pages);
+	spin_unlock(&hand->lock);
+}
+
+/**
+ * vb_hand_open() - begin to fill an empty hand
+ * @hand: the hand
+ *
+ * Context: The worker.
+ */
+void vb_hand_open(struct vb_hand *hand)
+{
+	WRITE_ONCE(hand->emptied, false);
+}
+
+/**
+ * vb_hand_emptied() - has the guest taken pages out of the hand?
+ * @hand: the hand
+ *
+ * Context: The worker.
+ * Return: true if so, since vb_hand_open().
+ */
+bool vb_hand_emptied(const struct vb_hand *hand)
+{
+	return READ_ONCE(hand->emptied);
+}
+
+/**
+ * vb_hand_drain() - take all pages out of the hand
+ * @hand: the hand; empty afterwards
+ * @pages: an empty list; gets the pages
+ *
+ * Context: The worker.
+ */
+void vb_hand_drain(struct vb_hand *hand, struct list_head *pages)
+{
+	spin_lock(&hand->lock);
+	list_splice_init(&hand->pages, pages);
+	spin_unlock(&hand->lock);
+}
+
+/**
+ * vb_hand_init() - prepare an empty hand
+ * @hand: the hand, zeroed
+ *
+ * Context: Any.
+ */
+void vb_hand_init(struct vb_hand *hand)
+{
+	spin_lock_init(&hand->lock);
+	INIT_LIST_HEAD(&hand->pages);
+	hand->nb.notifier_call = vb_hand_notify;
+	hand->nb.priority = VB_HAND_PRIORITY;
+}
+
+/**
+ * vb_hand_start() - watch for an OOM
+ * @hand: the hand, initialised
+ *
+ * Context: May sleep.
+ * Return: 0, or the notifier chain's error.
+ */
+int vb_hand_start(struct vb_hand *hand)
+{
+	return register_oom_notifier(&hand->nb);
+}
+
+/**
+ * vb_hand_stop() - watch no more; no notifier runs afterwards
+ * @hand: the hand, started
+ *
+ * Context: May sleep.
+ */
+void vb_hand_stop(struct vb_hand *hand)
+{
+	unregister_oom_notifier(&hand->nb);
+}
