@@ -130,11 +130,11 @@ static unsigned long vb_block_dequeue(struct vb_store *store,
 }
 
 /* Blocks that a node can give. */
-static unsigned long vb_block_room(int nid)
+static unsigned long vb_block_room(const struct vb_store *store, int nid)
 {
 	unsigned long room = vb_node_room(nid, ZONE_NORMAL) / VB_BLOCK_PAGES;
 
-	return room ? min(room, vb_spare_blocks(nid)) : 0;
+	return room ? min(room, vb_spare_blocks(store, nid)) : 0;
 }
 
 /* Add up to @nr blocks of a node. */
@@ -171,7 +171,7 @@ void vb_block_prepare(struct vb_store *store, struct vb_batch *batch,
 	batch->order = VB_BLOCK_ORDER;
 	batch->nr = 0;
 	nr = min_t(unsigned long, nr, batch->capacity);
-	vb_node_split(&split, vb_block_room, nr);
+	vb_node_split(&split, vb_block_room, store, nr);
 	for_each_online_node(nid)
 		vb_block_fill_from(batch, vb_node_due(&split, nr - batch->nr, nid),
 				   nid);
@@ -179,8 +179,8 @@ void vb_block_prepare(struct vb_store *store, struct vb_batch *batch,
 	for_each_online_node(nid) {
 		if (batch->nr >= nr)
 			break;
-		vb_block_fill_from(batch, min(nr - batch->nr, vb_block_room(nid)),
-				   nid);
+		vb_block_fill_from(batch, min(nr - batch->nr,
+					      vb_block_room(store, nid)), nid);
 	}
 	vb_pfn_sort(batch->pfn, store->sorted, batch->nr);
 }
@@ -376,7 +376,7 @@ int vb_block_forget(struct vb_store *store, struct page *page)
  * Context: Any.
  * Return: blocks, with those that the kernel has isolated.
  */
-unsigned long vb_block_count(struct vb_store *store)
+unsigned long vb_block_count(const struct vb_store *store)
 {
 	return atomic_long_read(&store->nr_blocks);
 }

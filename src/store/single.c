@@ -31,13 +31,14 @@ static void vb_batch_add(struct vb_batch *batch, struct page *page)
 }
 
 /* Pages that a node has free, beyond what it keeps. */
-static unsigned long vb_single_room_of(int nid)
+static unsigned long vb_single_room_of(const struct vb_store *store, int nid)
 {
 	return vb_node_room(nid, VB_SINGLE_ZONE);
 }
 
 /* Pages that a node may have once it has reclaimed. */
-static unsigned long vb_single_reclaimable(int nid)
+static unsigned long vb_single_reclaimable(const struct vb_store *store,
+					   int nid)
 {
 	return vb_node_reclaimable(nid, VB_SINGLE_ZONE);
 }
@@ -54,7 +55,7 @@ unsigned long vb_single_room(void)
 	int nid;
 
 	for_each_online_node(nid)
-		room += vb_single_room_of(nid);
+		room += vb_single_room_of(NULL, nid);
 	return room;
 }
 
@@ -163,7 +164,7 @@ static void vb_single_reclaim(struct vb_store *store, struct vb_batch *batch,
 	int nid;
 
 	/* In proportion, so that one where reclaim fails stops no other. */
-	vb_node_split(&split, vb_single_reclaimable, ULONG_MAX);
+	vb_node_split(&split, vb_single_reclaimable, store, ULONG_MAX);
 	vb_hand_open(&store->hand);
 	for_each_online_node(nid)
 		vb_single_squeeze(store, batch,
@@ -191,7 +192,7 @@ void vb_single_prepare(struct vb_store *store, struct vb_batch *batch,
 	nr = min_t(unsigned long, nr, VB_BATCH_SINGLES);
 	batch->nr = 0;
 	batch->order = 0;
-	vb_node_split(&split, vb_single_room_of, nr);
+	vb_node_split(&split, vb_single_room_of, store, nr);
 	for_each_online_node(nid)
 		vb_single_fill_from(store, batch,
 				    vb_node_due(&split, nr - batch->nr, nid), nid);

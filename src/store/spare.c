@@ -17,6 +17,13 @@
 #define VB_SPARE_LEFT	15
 
 /*
+ * And this much, in %, of the share of blocks in free memory that there would
+ * be without the balloon: programs in a fragmented guest keep at least half of
+ * their huge pages.  The rest is for what moves while the driver looks.
+ */
+#define VB_SPARE_KEPT	60
+
+/*
  * Free memory only: no reclaim, no reserves, no compaction.  __GFP_MOVABLE takes
  * a block off the lists of movable memory, where all large blocks are: from any
  * other list the allocator would change the type of the page block for good,
@@ -152,21 +159,47 @@ static unsigned long vb_node_left(pg_data_t *node,
 	return left;
 }
 
+/*
+ * The part of free memory that stays in blocks, in %.  What is in the balloon
+ * counts as free, so that the measure does not move while it grows.
+ */
+static unsigned long vb_spare_least(const struct vb_store *store)
+{
+	unsigned long whole = atomic_long_read(&store->nr_blocks) * VB_BLOCK_PAGES;
+	unsigned long free = atomic_long_read(&store->held);
+	unsigned long blocks;
+	struct zone *zone;
+	int nid, i;
+
+	for_each_online_node(nid) {
+		for (i = 0; i < MAX_NR_ZONES; i++) {
+			zone = &NODE_DATA(nid)->node_zones[i];
+			free += vb_zone_free(zone, &blocks);
+			whole += blocks;
+		}
+	}
+	if (!free)
+		return VB_SPARE_LEFT;
+	return max_t(unsigned long, VB_SPARE_LEFT,
+		     mult_frac((unsigned long)VB_SPARE_KEPT, whole, free));
+}
+
 /**
  * vb_spare_blocks() - how many free blocks can a node spare?
+ * @store: the store
  * @nid: the node
  *
  * A node without free blocks has no huge pages for programs, and its kcompactd
- * works to make some.  So VB_SPARE_LEFT of its free memory stays in blocks, and
- * the balloon takes single pages instead.
+ * works to make some.  So a part of its free memory stays in blocks, and the
+ * balloon takes single pages instead.
  *
  * Context: Any.
  * Return: blocks; a guess, since no lock keeps others from allocating.
  */
-unsigned long vb_spare_blocks(int nid)
+unsigned long vb_spare_blocks(const struct vb_store *store, int nid)
 {
 	pg_data_t *node = NODE_DATA(nid);
-	unsigned long least = node->node_present_pages * VB_SPARE_LEFT;
+	unsigned long least = node->node_present_pages * vb_spare_least(store);
 	unsigned long blocks[MAX_NR_ZONES], part[MAX_NR_ZONES];
 	unsigned long surplus, spare = 0;
 	unsigned long left = vb_node_left(node, blocks, part);

@@ -108,7 +108,7 @@ unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
 			       struct vb_batch **notice);
 int vb_block_forget(struct vb_store *store, struct page *page);
 void vb_block_free(struct page *page);
-unsigned long vb_block_count(struct vb_store *store);
+unsigned long vb_block_count(const struct vb_store *store);
 
 /* range.c: blocks in a range */
 bool vb_range_within(struct vb_store *store, const struct vb_range *range);
@@ -116,7 +116,7 @@ bool vb_range_within(struct vb_store *store, const struct vb_range *range);
 /* spare.c: how many blocks the guest can spare */
 struct page *vb_spare_take(int nid, unsigned int order);
 unsigned long vb_spare_share(unsigned long pages);
-unsigned long vb_spare_blocks(int nid);
+unsigned long vb_spare_blocks(const struct vb_store *store, int nid);
 unsigned long vb_spare_lacking(struct zone *zone);
 
 #endif

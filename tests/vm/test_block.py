@@ -283,6 +283,25 @@ def test_block_left_node(ctx):
         end(g, job)
 
 
+@oldest_and_newest
+def test_block_share(ctx):
+    """Programs in a fragmented guest keep at least half of their huge pages."""
+    with boot(ctx, 1024) as g:
+        job = memhog(g, "fragment 400M")
+        g.insmod()
+        free_now, blocks = nodes_free(g)["0"]
+        before = blocks / free_now
+        move(g, g.mem // 2)
+        time.sleep(2)                       # exchanges would follow at once
+        free_now, blocks = nodes_free(g)["0"]
+        ctx.log(f"{before:.1%} of free memory in blocks, then {blocks / free_now:.1%}; "
+                f"{in_blocks(g) // MIB} of {held(g) // MIB} MiB in blocks")
+        assert blocks / free_now > before / 2, (blocks, free_now, before)
+        # what the host gets whole: as much as leaves the guest that
+        assert in_blocks(g) > 0.75 * held(g), in_blocks(g)
+        end(g, job)
+
+
 # ---- in need ----
 
 @oldest_and_newest
