@@ -1,10 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "policy.h"
 
-/* A pause after a shortage doubles with each, from the first to the last. */
+/*
+ * A pause after a shortage doubles with each, from the first to the last.  The
+ * last one is short, since nothing tells the driver that memory was freed, or
+ * was plugged in: the driver has to look.
+ */
 #define VB_SHORT_FIRST_MS	1000
+#define VB_SHORT_LAST_MS	10000
+/*
+ * The same after an OOM.  These pauses are long: the programs that just had the
+ * memory of the balloon may be about to ask for it again, and each time the host
+ * would have to find it at once.
+ */
 #define VB_OOM_FIRST_MS		16000
-#define VB_PAUSE_LAST_MS	64000
+#define VB_OOM_LAST_MS		64000
+/* The last pause after exchanges that failed: nobody waits for an exchange. */
+#define VB_EXCHANGE_LAST_MS	64000
 /* Time between two exchanges: 2 MiB each, so at most 20 MiB a second. */
 #define VB_EXCHANGE_MS		100
 
@@ -74,6 +86,12 @@ u64 vb_policy_floor(u64 total, unsigned int page_shift)
 	return vb_share(total, VB_FLOOR_SHARE, VB_FLOOR_LEAST >> page_shift);
 }
 
+/* Twice the last pause, between the first and the last one of its kind. */
+static u64 vb_policy_longer(u64 pause, u64 first, u64 last)
+{
+	return vb_min(pause * 2 > first ? pause * 2 : first, last);
+}
+
 /**
  * vb_policy_short() - pause the inflation after a shortage
  * @policy: the policy
@@ -81,26 +99,32 @@ u64 vb_policy_floor(u64 total, unsigned int page_shift)
  * @now: time in ms
  *
  * Each shortage doubles the pause.  The kernel may call the OOM notifiers many
- * times while memory stays short, so another OOM during the pause after one
- * begins the pause again without doubling it.
+ * times while memory stays short, so another OOM during a pause, in which the
+ * balloon has not grown, begins the pause again without doubling it.  While an
+ * OOM is remembered, the pause after any other shortage is VB_SHORT_LAST_MS, and
+ * the next OOM doubles the last OOM's.
  *
  * Context: Any; the caller excludes other callers of the policy.
  */
 void vb_policy_short(struct vb_policy *policy, enum vb_limit why, u64 now)
 {
 	bool oom = policy->why == VB_LIMIT_OOM;
+	u64 pause = policy->pause;
 
-	if (!(oom && why == VB_LIMIT_OOM && policy->retry_at > now))
-		policy->pause *= 2;
-	if (policy->pause < VB_SHORT_FIRST_MS)
-		policy->pause = VB_SHORT_FIRST_MS;
-	if (policy->pause < VB_OOM_FIRST_MS && why == VB_LIMIT_OOM)
-		policy->pause = VB_OOM_FIRST_MS;
-	if (policy->pause > VB_PAUSE_LAST_MS)
-		policy->pause = VB_PAUSE_LAST_MS;
-	policy->retry_at = vb_later(now, policy->pause);
-	if (!oom)
-		policy->why = why;
+	if (why != VB_LIMIT_OOM && oom)
+		pause = VB_SHORT_LAST_MS;
+	else if (why != VB_LIMIT_OOM)
+		pause = vb_policy_longer(pause, VB_SHORT_FIRST_MS,
+					 VB_SHORT_LAST_MS);
+	else if (!oom)
+		pause = VB_OOM_FIRST_MS;
+	else if (policy->retry_at <= now)
+		pause = vb_policy_longer(pause, VB_OOM_FIRST_MS, VB_OOM_LAST_MS);
+	policy->retry_at = vb_later(now, pause);
+	if (oom && why != VB_LIMIT_OOM)
+		return;
+	policy->pause = pause;
+	policy->why = why;
 }
 
 static void vb_policy_forget(struct vb_policy *policy)
@@ -142,7 +166,7 @@ void vb_policy_exchanged(struct vb_policy *policy, bool done, u64 now)
 		policy->exchange_pause = 0;
 	else if (policy->exchange_pause)
 		policy->exchange_pause = vb_min(policy->exchange_pause * 2,
-						VB_PAUSE_LAST_MS);
+						VB_EXCHANGE_LAST_MS);
 	else
 		policy->exchange_pause = VB_SHORT_FIRST_MS;
 	policy->exchange_at = vb_later(now, done ? VB_EXCHANGE_MS :
@@ -228,7 +252,7 @@ struct vb_goal vb_policy_goal(struct vb_policy *policy,
 		if (view->held < view->target) {
 			goal.limited_by = VB_LIMIT_RESERVE;
 			/* Nothing tells the driver that memory was plugged in. */
-			goal.delay = VB_PAUSE_LAST_MS;
+			goal.delay = VB_SHORT_LAST_MS;
 		}
 		vb_policy_exchange(policy, view, &goal);
 		return goal;

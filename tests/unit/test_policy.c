@@ -4,6 +4,7 @@
 
 #define ROUNDS		200000
 #define DELAY_LAST	64000	/* no pause is longer, in ms */
+#define DELAY_SHORT	10000	/* nor one that no OOM began */
 
 #define PRINT_VIEW	"now %llu target %llu held %llu total %llu available %llu reserve %llu: step %lld delay %u limited_by %u"
 #define ARGS_VIEW(v, g) \
@@ -113,7 +114,6 @@ static void test_reserve(void)
 	}
 }
 
-/* Shortages in a row: each pause at least as long as the last, up to 64 s. */
 static void test_floor(void)
 {
 	EXPECT(vb_policy_floor(1ULL << 20, 12) == 16384, "4 GiB");
@@ -123,7 +123,8 @@ static void test_floor(void)
 	EXPECT(vb_policy_floor(7, 12) == 7, "no more than there is");
 }
 
-static void expect_growing(enum vb_limit why, u32 first)
+/* Shortages in a row: each pause is longer than the one before, up to the last. */
+static void expect_growing(enum vb_limit why, u32 first, u32 longest)
 {
 	struct vb_policy policy = { 0 };
 	u64 now = plain.now;
@@ -140,9 +141,9 @@ static void expect_growing(enum vb_limit why, u32 first)
 		       "shortage %u: step %lld limited_by %u", i,
 		       (long long)goal.step, (unsigned int)goal.limited_by);
 		EXPECT(i || goal.delay == first, "first delay %u", goal.delay);
-		EXPECT(goal.delay > last || goal.delay == DELAY_LAST,
+		EXPECT(goal.delay > last || goal.delay == longest,
 		       "shortage %u: delay %u after %u", i, goal.delay, last);
-		EXPECT(goal.delay <= DELAY_LAST, "delay %u", goal.delay);
+		EXPECT(goal.delay <= longest, "delay %u", goal.delay);
 		last = goal.delay;
 
 		goal = goal_of(&policy, now + last - 1, 500);
@@ -155,21 +156,21 @@ static void expect_growing(enum vb_limit why, u32 first)
 		       "shortage %u: not over: step %lld delay %u", i,
 		       (long long)goal.step, goal.delay);
 	}
-	EXPECT(last == DELAY_LAST, "the last delay is %u", last);
+	EXPECT(last == longest, "the last delay is %u", last);
 
 	/* One step in full ends a run of shortages, but no memory of an OOM. */
 	vb_policy_fed(&policy);
 	vb_policy_short(&policy, why, now);
 	EXPECT(goal_of(&policy, now, 500).delay ==
-	       (why == VB_LIMIT_OOM ? DELAY_LAST : first),
+	       (why == VB_LIMIT_OOM ? longest : first),
 	       "the delay after success is %u",
 	       goal_of(&policy, now, 500).delay);
 }
 
 static void test_delays(void)
 {
-	expect_growing(VB_LIMIT_MEMORY, 1000);
-	expect_growing(VB_LIMIT_OOM, 16000);
+	expect_growing(VB_LIMIT_MEMORY, 1000, DELAY_SHORT);
+	expect_growing(VB_LIMIT_OOM, 16000, DELAY_LAST);
 }
 
 /* No memory available, and asked again each time the policy says so. */
@@ -186,12 +187,12 @@ static void test_starved(void)
 		struct vb_goal goal = vb_policy_goal(&policy, &view);
 
 		EXPECT(!goal.step && goal.limited_by == VB_LIMIT_MEMORY &&
-		       goal.delay >= last && goal.delay <= DELAY_LAST &&
+		       goal.delay >= last && goal.delay <= DELAY_SHORT &&
 		       goal.delay >= 1000, PRINT_VIEW, ARGS_VIEW(&view, &goal));
 		last = goal.delay;
 		view.now += last;
 	}
-	EXPECT(last == DELAY_LAST, "the last delay is %u", last);
+	EXPECT(last == DELAY_SHORT, "the last delay is %u", last);
 }
 
 static void test_new_target(void)
@@ -248,6 +249,32 @@ static void test_oom_again(void)
 	EXPECT(goal.delay == 32000, "the next OOM pauses for %u", goal.delay);
 }
 
+/* Other shortages neither forget an OOM nor lengthen its pauses. */
+static void test_oom_and_short(void)
+{
+	struct vb_policy policy = { 0 };
+	u64 now = plain.now;
+	struct vb_goal goal;
+	int i;
+
+	goal_of(&policy, now, 500);
+	vb_policy_short(&policy, VB_LIMIT_OOM, now);
+	now += 16000;
+	for (i = 0; i < 10; i++) {
+		goal = goal_of(&policy, now, 500);
+		EXPECT(goal.step == 500, "no step after %d shortages", i);
+		vb_policy_short(&policy, VB_LIMIT_MEMORY, now);
+		goal = goal_of(&policy, now, 500);
+		EXPECT(goal.delay == DELAY_SHORT &&
+		       goal.limited_by == VB_LIMIT_OOM,
+		       "shortage %d pauses for %u", i, goal.delay);
+		now += goal.delay;
+	}
+	vb_policy_short(&policy, VB_LIMIT_OOM, now);
+	EXPECT(goal_of(&policy, now, 500).delay == 32000,
+	       "the next OOM pauses for %u", goal_of(&policy, now, 500).delay);
+}
+
 /* A target that is reached, or below what is held, is a fresh start. */
 static void test_oom_forgotten(void)
 {
@@ -282,7 +309,10 @@ static void expect_sound(const struct vb_view *v, struct vb_goal g)
 	u64 floor = v->floor;
 	u64 step = g.step;
 
-	EXPECT(g.delay <= DELAY_LAST, PRINT_VIEW, ARGS_VIEW(v, &g));
+	EXPECT(g.delay <= DELAY_SHORT ||
+	       (g.delay <= DELAY_LAST && (g.limited_by == VB_LIMIT_OOM ||
+					  v->held == v->target)),
+	       PRINT_VIEW, ARGS_VIEW(v, &g));
 	EXPECT(!g.step || (!g.delay && g.limited_by == VB_LIMIT_NONE),
 	       PRINT_VIEW, ARGS_VIEW(v, &g));
 	EXPECT(!g.delay || g.limited_by != VB_LIMIT_NONE ||
@@ -532,6 +562,7 @@ const struct unit_test policy_tests[] = {
 	{ "policy: a new target ends a pause", test_new_target },
 	{ "policy: but one that needs an inflation ends no OOM hold", test_oom_hold },
 	{ "policy: an OOM is one OOM, the next one another", test_oom_again },
+	{ "policy: an OOM is not forgotten over other shortages", test_oom_and_short },
 	{ "policy: a reached target ends an OOM hold", test_oom_forgotten },
 	{ "policy: any guest and host", test_any_guest },
 	{ "policy: reaches what it may, and stays", test_converges },
