@@ -88,7 +88,7 @@ static int vb_inflate_batch(struct vb_device *vb, const struct vb_goal *goal)
 	 */
 	if (!batch->nr || vb_channel_deflates_unread(&vb->channel)) {
 		nr = batch->nr;
-		vb_store_abort(batch);
+		vb_store_abort(&vb->store, batch);
 		vb_transfer_put(vb, batch);
 		return nr ? -EBUSY : -ENOMEM;
 	}

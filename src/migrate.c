@@ -191,7 +191,7 @@ static int vb_migrate_block_locked(struct vb_device *vb, struct page *page)
 	if (migrator->block)
 		put_page(page);
 	else
-		vb_block_free(page);
+		vb_block_free(&vb->store, page);
 	vb_worker_kick(&vb->worker);
 	return rc;
 }
@@ -234,10 +234,12 @@ bool vb_migrate_parked(struct vb_device *vb)
 }
 
 /* Free a parked old page, and the rest of its block. */
-static void vb_migrate_unpark(struct vb_migrator *migrator, struct page *page)
+static void vb_migrate_unpark(struct vb_device *vb, struct page *page)
 {
+	struct vb_migrator *migrator = &vb->migrator;
+
 	if (migrator->block)
-		vb_block_free(page);
+		vb_block_free(&vb->store, page);
 	else
 		put_page(page);
 	migrator->block = false;
@@ -274,7 +276,7 @@ void vb_migrate_settle(struct vb_device *vb)
 		migrator->parked[VB_DEFLATE] = NULL;
 		WRITE_ONCE(migrator->late, false);
 		if (page)
-			vb_migrate_unpark(migrator, page);
+			vb_migrate_unpark(vb, page);
 	}
 	mutex_unlock(&migrator->lock);
 }
@@ -307,7 +309,7 @@ void vb_migrate_drop(struct vb_device *vb)
 	if (migrator->parked[VB_INFLATE])
 		put_page(migrator->parked[VB_INFLATE]);
 	if (migrator->parked[VB_DEFLATE])
-		vb_migrate_unpark(migrator, migrator->parked[VB_DEFLATE]);
+		vb_migrate_unpark(vb, migrator->parked[VB_DEFLATE]);
 	memset(migrator->parked, 0, sizeof(migrator->parked));
 	migrator->late = false;
 }

@@ -127,7 +127,7 @@ void vb_transfer_collect(struct vb_device *vb)
 		if (batch->op == VB_INFLATE) {
 			vb_store_commit(&vb->store, batch);
 		} else {
-			vb_store_abort(batch);
+			vb_store_abort(&vb->store, batch);
 			atomic_long_add(nr, &vb->transfer.returned);
 			wake_up(&vb->transfer.wait);
 		}
@@ -188,7 +188,7 @@ void vb_transfer_empty(struct vb_device *vb)
 
 	INIT_LIST_HEAD(&vb->transfer.idle);
 	for (i = 0; i < VB_NR_BATCHES; i++) {
-		vb_store_abort(vb->transfer.batch[i]);
+		vb_store_abort(&vb->store, vb->transfer.batch[i]);
 		vb_transfer_put(vb, vb->transfer.batch[i]);
 	}
 	vb_transfer_moved(vb, VB_DEFLATE, vb_store_held(&vb->store) +

@@ -13,11 +13,7 @@
 #include "store/block.h"
 #include "store/node.h"
 
-/*
- * Blocks that one call gives back, 512 MiB: a compromise between few deflate
- * notices and a short time before the caller can reschedule (3 million
- * instructions).
- */
+/* Blocks that one call gives back, with one deflate notice: 512 MiB. */
 #define VB_BLOCK_CHUNK	256UL
 /* The deflate notice of a chunk must fit into one page. */
 static_assert(sizeof(struct vb_batch) + VB_BLOCK_CHUNK * sizeof(u32) <=
@@ -45,7 +41,21 @@ static void vb_block_unmark(struct page *page)
 		__ClearPageOffline(page + i);
 }
 
-static struct page *vb_block_alloc(int nid)
+/*
+ * A block is off MemTotal as long as it is not free, on its way too: who reads
+ * /proc/meminfo sees memory leave MemTotal and MemFree at the same time, and come
+ * back so.
+ */
+static void vb_block_deduct(struct vb_store *store, struct page *page,
+			    long pages)
+{
+	if (!store->adjust)
+		return;
+	adjust_managed_page_count(page, -pages);
+	atomic_long_add(pages, &store->deducted);
+}
+
+static struct page *vb_block_alloc(struct vb_store *store, int nid)
 {
 	struct page *page = vb_spare_take(nid, VB_BLOCK_ORDER);
 
@@ -53,13 +63,16 @@ static struct page *vb_block_alloc(int nid)
 		__free_pages(page, VB_BLOCK_ORDER);
 		page = NULL;
 	}
-	if (page)
-		vb_block_mark(page);
+	if (!page)
+		return NULL;
+	vb_block_mark(page);
+	vb_block_deduct(store, page, VB_BLOCK_PAGES);
 	return page;
 }
 
 /**
  * vb_block_free() - free a block that has left the balloon
+ * @store: the store
  * @page: the first page.  If somebody else holds a reference to it, only the
  *        caller's is dropped; the other pages are freed
  *
@@ -68,20 +81,22 @@ static struct page *vb_block_alloc(int nid)
  *
  * Context: Any.
  */
-void vb_block_free(struct page *page)
+void vb_block_free(struct vb_store *store, struct page *page)
 {
 	struct page *half = page + VB_BLOCK_PAGES / 2;
 
 	vb_block_unmark(page);
+	vb_block_deduct(store, page, -(long)VB_BLOCK_PAGES);
 	init_page_count(half);
 	__free_pages(half, VB_BLOCK_ORDER - 1);
 	__free_pages(page, VB_BLOCK_ORDER - 1);
 }
 
 /* Make single pages of a block that has left the balloon. */
-static void vb_block_split(struct page *page)
+static void vb_block_split(struct vb_store *store, struct page *page)
 {
 	vb_block_unmark(page);
+	vb_block_deduct(store, page, -(long)VB_BLOCK_PAGES);
 	split_page(page, VB_BLOCK_ORDER);
 }
 
@@ -98,9 +113,8 @@ static void vb_block_split(struct page *page)
 static void vb_block_account(struct vb_store *store, struct page *page,
 			     long pages)
 {
-	if (store->adjust)
-		adjust_managed_page_count(page, -pages);
 	vb_balloon_count(page, pages);
+	WRITE_ONCE(store->zone, page_zone(page));
 }
 
 /* Take up to @nr blocks out of the balloon, onto @blocks. */
@@ -117,12 +131,8 @@ static unsigned long vb_block_dequeue(struct vb_store *store,
 	else
 		nr = balloon_page_list_dequeue(&store->blocks, blocks, nr);
 
-	list_for_each_entry(page, blocks, lru) {
-		if (store->adjust)
-			vb_balloon_adjust(page, 1);
+	list_for_each_entry(page, blocks, lru)
 		vb_block_account(store, page, -VB_BLOCK_REST);
-		WRITE_ONCE(store->zone, page_zone(page));
-	}
 	count_vm_events(BALLOON_DEFLATE, nr * VB_BLOCK_REST);
 	atomic_long_sub(nr, &store->nr_blocks);
 	atomic_long_sub(nr * VB_BLOCK_PAGES, &store->held);
@@ -138,13 +148,13 @@ static unsigned long vb_block_room(const struct vb_store *store, int nid)
 }
 
 /* Add up to @nr blocks of a node. */
-static void vb_block_fill_from(struct vb_batch *batch, unsigned long nr,
-			       int nid)
+static void vb_block_fill_from(struct vb_store *store, struct vb_batch *batch,
+			       unsigned long nr, int nid)
 {
 	struct page *page;
 
 	for (; nr; nr--) {
-		page = vb_block_alloc(nid);
+		page = vb_block_alloc(store, nid);
 		if (!page)
 			break;
 		batch->pfn[batch->nr++] = page_to_pfn(page);
@@ -173,30 +183,31 @@ void vb_block_prepare(struct vb_store *store, struct vb_batch *batch,
 	nr = min_t(unsigned long, nr, batch->capacity);
 	vb_node_split(&split, vb_block_room, store, nr);
 	for_each_online_node(nid)
-		vb_block_fill_from(batch, vb_node_due(&split, nr - batch->nr, nid),
-				   nid);
+		vb_block_fill_from(store, batch,
+				   vb_node_due(&split, nr - batch->nr, nid), nid);
 	/* A node may give less than it has: the kernel offers CMA's first. */
 	for_each_online_node(nid) {
 		if (batch->nr >= nr)
 			break;
-		vb_block_fill_from(batch, min(nr - batch->nr,
-					      vb_block_room(store, nid)), nid);
+		vb_block_fill_from(store, batch, min(nr - batch->nr,
+					     vb_block_room(store, nid)), nid);
 	}
 	vb_pfn_sort(batch->pfn, store->sorted, batch->nr);
 }
 
 /**
  * vb_block_abort() - free the blocks of a batch
+ * @store: the store
  * @batch: a batch of blocks that no host holds; empty afterwards
  *
  * Context: Any.
  */
-void vb_block_abort(struct vb_batch *batch)
+void vb_block_abort(struct vb_store *store, struct vb_batch *batch)
 {
 	unsigned int i;
 
 	for (i = 0; i < batch->nr; i++)
-		vb_block_free(pfn_to_page(batch->pfn[i]));
+		vb_block_free(store, pfn_to_page(batch->pfn[i]));
 	batch->nr = 0;
 }
 
@@ -220,10 +231,7 @@ void vb_block_commit(struct vb_store *store, struct vb_batch *batch)
 		for (; i < end; i++) {
 			page = pfn_to_page(batch->pfn[i]);
 			list_add_tail(&page->lru, &pages);
-			if (store->adjust)
-				vb_balloon_adjust(page, -1);
 			vb_block_account(store, page, VB_BLOCK_REST);
-			WRITE_ONCE(store->zone, page_zone(page));
 			/* Count first: a block in the list may leave at once. */
 			atomic_long_inc(&store->nr_blocks);
 		}
@@ -262,12 +270,13 @@ void vb_block_take(struct vb_store *store, struct vb_batch *batch,
  * Make a deflate notice in the second page of a block; free the other pages.
  * The first one may stay marked offline until it is freed.
  */
-static struct vb_batch *vb_block_notice(struct page *page)
+static struct vb_batch *vb_block_notice(struct vb_store *store,
+					struct page *page)
 {
 	struct vb_batch *batch = page_address(page + 1);
 	unsigned long i;
 
-	vb_block_split(page);
+	vb_block_split(store, page);
 	__free_page(page);
 	for (i = 2; i < VB_BLOCK_PAGES; i++)
 		__free_page(page + i);
@@ -303,11 +312,12 @@ unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
 		list_del(&page->lru);
 		pfn = page_to_pfn(page);
 		if (store->tells_blocks && !batch)
-			batch = vb_block_notice(page);
+			batch = vb_block_notice(store, page);
 		else
-			vb_block_free(page);
+			vb_block_free(store, page);
 		if (batch)
 			batch->pfn[batch->nr++] = pfn;
+		cond_resched();
 	}
 	*notice = batch;
 	return nr * VB_BLOCK_PAGES;
@@ -347,7 +357,7 @@ struct page *vb_block_break(struct vb_store *store)
 		return NULL;
 	page = list_first_entry(&blocks, struct page, lru);
 	list_del(&page->lru);
-	vb_block_split(page);
+	vb_block_split(store, page);
 	return page;
 }
 
@@ -366,7 +376,7 @@ int vb_block_forget(struct vb_store *store, struct page *page)
 	count_vm_events(BALLOON_DEFLATE, VB_BLOCK_REST);
 	atomic_long_dec(&store->nr_blocks);
 	atomic_long_sub(VB_BLOCK_PAGES, &store->held);
-	return vb_balloon_forget(&store->blocks, page, store->adjust);
+	return vb_balloon_forget(&store->blocks, page, false);
 }
 
 /**
@@ -397,7 +407,7 @@ bool vb_block_empty(struct vb_store *store)
 	while (vb_block_dequeue(store, &blocks, VB_BLOCK_CHUNK, NULL)) {
 		list_for_each_entry_safe(page, next, &blocks, lru) {
 			list_del(&page->lru);
-			vb_block_free(page);
+			vb_block_free(store, page);
 		}
 		freed = true;
 		cond_resched();

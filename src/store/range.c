@@ -43,9 +43,7 @@ unsigned long vb_range_pick(struct vb_store *store, struct list_head *blocks,
 			continue;
 		}
 		list_del(&page->lru);
-		if (store->adjust)
-			vb_balloon_adjust(page, 1);
-		vb_balloon_enqueue(&store->blocks, page, store->adjust);
+		vb_balloon_enqueue(&store->blocks, page, false);
 	}
 	/* Take back the counts of blocks that have not left. */
 	count_vm_events(BALLOON_DEFLATE, (long)got - (long)all);

@@ -30,6 +30,13 @@ static void vb_batch_add(struct vb_batch *batch, struct page *page)
 	batch->pfn[batch->nr++] = page_to_pfn(page);
 }
 
+/* The pages are off MemTotal, by the core or by vb_balloon_adjust(): count that. */
+static void vb_single_deduct(struct vb_store *store, long pages)
+{
+	if (store->adjust)
+		atomic_long_add(pages, &store->deducted);
+}
+
 /* Pages that a node has free, beyond what it keeps. */
 static unsigned long vb_single_room_of(const struct vb_store *store, int nid)
 {
@@ -230,6 +237,7 @@ void vb_single_commit(struct vb_store *store, struct vb_batch *batch)
 	LIST_HEAD(pages);
 	struct page *page;
 
+	vb_single_deduct(store, batch->nr);
 	while (i < batch->nr) {
 		end = min(batch->nr, end + VB_SINGLE_CHUNK);
 		for (; i < end; i++) {
@@ -252,6 +260,7 @@ void vb_single_commit(struct vb_store *store, struct vb_batch *batch)
  */
 void vb_single_join(struct vb_store *store, struct page *page)
 {
+	vb_single_deduct(store, 1);
 	vb_balloon_enqueue(&store->balloon, page, store->adjust);
 }
 
@@ -279,6 +288,7 @@ void vb_single_replace(struct vb_store *store, struct page *newpage,
  */
 int vb_single_forget(struct vb_store *store, struct page *page)
 {
+	vb_single_deduct(store, -1);
 	atomic_long_dec(&store->held);
 	return vb_balloon_forget(&store->balloon, page, store->adjust);
 }
@@ -295,6 +305,7 @@ static unsigned long vb_single_dequeue(struct vb_store *store,
 	if (store->adjust)
 		list_for_each_entry(page, pages, lru)
 			vb_balloon_adjust(page, 1);
+	vb_single_deduct(store, -(long)nr);
 	atomic_long_sub(nr, &store->held);
 	return nr;
 }

@@ -25,10 +25,12 @@
 void vb_store_init(struct vb_store *store, bool adjust)
 {
 	vb_balloon_init(&store->balloon, adjust);
-	vb_balloon_init(&store->blocks, adjust);
+	/* Blocks are off MemTotal as soon as they are allocated. */
+	vb_balloon_init(&store->blocks, false);
 	vb_hand_init(&store->hand);
 	atomic_long_set(&store->held, 0);
 	atomic_long_set(&store->nr_blocks, 0);
+	atomic_long_set(&store->deducted, 0);
 	store->adjust = adjust;
 }
 
@@ -68,23 +70,20 @@ unsigned long vb_store_singles(struct vb_store *store)
  */
 u64 vb_store_total(struct vb_store *store)
 {
-	u64 total = totalram_pages();
-
-	if (store->adjust)
-		total += vb_store_held(store);
-	return total;
+	return totalram_pages() + atomic_long_read(&store->deducted);
 }
 
 /**
  * vb_store_abort() - free the pages of a batch
+ * @store: the store
  * @batch: a batch whose pages no host holds; empty afterwards
  *
  * Context: Any.
  */
-void vb_store_abort(struct vb_batch *batch)
+void vb_store_abort(struct vb_store *store, struct vb_batch *batch)
 {
 	if (batch->order)
-		vb_block_abort(batch);
+		vb_block_abort(store, batch);
 	else
 		vb_single_abort(batch);
 }

@@ -47,8 +47,14 @@ struct vb_store {
 	 * isolated for a migration; atomic
 	 */
 	atomic_long_t held;
-	/** @adjust: MemTotal shrinks by @held; constant */
+	/** @adjust: MemTotal shrinks by @deducted; constant */
 	bool adjust;
+	/**
+	 * @deducted: guest pages that MemTotal leaves out: single pages of the
+	 * balloon, and blocks from their allocation until they are free again,
+	 * also in batches; 0 without @adjust; atomic
+	 */
+	atomic_long_t deducted;
 	/** @tells_blocks: blocks that leave need a deflate notice; constant */
 	bool tells_blocks;
 	/** @balloon: the kernel's core, with single pages and their lock */
@@ -80,7 +86,7 @@ unsigned long vb_store_held(struct vb_store *store);
 unsigned long vb_store_singles(struct vb_store *store);
 u64 vb_store_total(struct vb_store *store);
 void vb_store_commit(struct vb_store *store, struct vb_batch *batch);
-void vb_store_abort(struct vb_batch *batch);
+void vb_store_abort(struct vb_store *store, struct vb_batch *batch);
 void vb_store_take(struct vb_store *store, struct vb_batch *batch,
 		   unsigned long nr);
 unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
@@ -107,7 +113,7 @@ unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
 			       const struct vb_range *range,
 			       struct vb_batch **notice);
 int vb_block_forget(struct vb_store *store, struct page *page);
-void vb_block_free(struct page *page);
+void vb_block_free(struct vb_store *store, struct page *page);
 unsigned long vb_block_count(const struct vb_store *store);
 
 /* range.c: blocks in a range */

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0
+"""How the balloon moves, seen from inside: by monitors, and by a guest that is busy."""
+
+import re
+
+from case import not_debug, oldest_and_newest
+from gauge import REPORTING, move, short_lists
+from guest import MIB
+
+SEEN = 95               # MiB (100 MB) that an idle guest may seem to use, see below
+STALLS = 3              # readings that the host has interrupted in their middle
+REPORTS = "/sys/module/page_reporting/parameters/page_reporting_order"
+READ = r"(\d+) of (\d+) above, (\d+)"
+
+
+def watched(ctx, g, what, size):
+    """How often a monitor saw more than SEEN in use while the guest gets that size."""
+    job = g.bg(f"exec meminfo {SEEN}", "reads")
+    move(g, size)
+    g.kill(job, "TERM")
+    g.wait(lambda: re.search(READ, g.said(job)), "what meminfo saw")
+    above, readings, most = map(int, re.search(READ, g.said(job)).groups())
+    ctx.log(f"{what}: {above} of {readings} readings are above; the most is {most >> 10} MiB")
+    return above
+
+
+@not_debug
+@oldest_and_newest
+def test_pace_meminfo(ctx):
+    """MemTotal and MemFree move together: an idle guest never seems to use more than
+    100 MB, nor between two of a batch's blocks."""
+    for props in {}, REPORTING:
+        with ctx.guest(mem=2048, smp=2, props=props) as g:
+            # What is on the per-CPU lists, or just being reported, is free and not in
+            # MemFree. (A newer kernel cannot be told to report nothing.)
+            short_lists(g)
+            if props and g.run(f"echo 11 >{REPORTS}")[0]:
+                continue
+            g.insmod()
+            for _ in range(2):
+                assert watched(ctx, g, "in", 512 * MIB) <= STALLS
+                assert watched(ctx, g, "out", g.mem) <= STALLS
