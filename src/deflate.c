@@ -61,6 +61,9 @@ int vb_deflate_step(struct vb_device *vb, unsigned long nr)
 	if (!vb_must_tell(vb))
 		return vb_deflate_now(vb, nr) ? 0 : -EAGAIN;
 
+	nr = vb_transfer_fit(vb, VB_DEFLATE, nr);
+	if (!nr)
+		return -EBUSY;
 	batch = vb_transfer_get(vb);
 	if (!batch)
 		return -EBUSY;

@@ -14,7 +14,7 @@
 static unsigned long vb_inflate_blocks(struct vb_device *vb, unsigned long nr)
 {
 	unsigned long blocks = min_t(unsigned long, nr / VB_BLOCK_PAGES,
-				     vb->transfer.blocks);
+				     vb_transfer_blocks(vb));
 	unsigned long size = vb_transfer_held(vb);
 	unsigned long share = vb_spare_share(size + blocks * VB_BLOCK_PAGES);
 
@@ -71,6 +71,9 @@ static int vb_inflate_batch(struct vb_device *vb, const struct vb_goal *goal)
 
 	if (vb_channel_deflates_unread(&vb->channel))
 		return -EBUSY;
+	nr = vb_transfer_fit(vb, VB_INFLATE, goal->step);
+	if (!nr)
+		return -EBUSY;
 	/* Under MUST_TELL_HOST a deflation needs a batch, and may be urgent. */
 	if (vb_must_tell(vb) && list_is_singular(&vb->transfer.idle))
 		return -EBUSY;
@@ -81,7 +84,7 @@ static int vb_inflate_batch(struct vb_device *vb, const struct vb_goal *goal)
 	if (goal->exchange)
 		vb_inflate_fill_exchange(vb, batch);
 	else
-		vb_inflate_fill(vb, batch, goal->step);
+		vb_inflate_fill(vb, batch, nr);
 	/*
 	 * A page of this batch may have left the balloon after the first check,
 	 * by an OOM notifier or a migration, with its deflate unread.

@@ -14,7 +14,7 @@
 
 #include "batch.h"
 
-/* The worker's batches: at most 256 MiB are on their way at a time. */
+/* The worker's batches: of blocks, at most 256 MiB are on their way at a time. */
 #define VB_NR_BATCHES		4U
 
 /**
@@ -25,9 +25,12 @@ struct vb_transfer {
 	struct vb_batch *batch[VB_NR_BATCHES];
 	/** @idle: batches that are not sent; worker only */
 	struct list_head idle;
-	/** @blocks: blocks that an inflation puts into one batch; constant */
+	/** @blocks: the most blocks of an inflation in one batch; constant */
 	unsigned int blocks;
-	/** @moving: guest pages in sent batches, by operation; worker only */
+	/**
+	 * @moving: guest pages in sent batches, by operation; written by the
+	 * worker, read anywhere
+	 */
 	unsigned long moving[VB_NR_OPS];
 	/**
 	 * @returned: guest pages that went back to the guest after the host had

@@ -31,6 +31,12 @@ static ssize_t actual_bytes_show(struct kobject *dir,
 	return vb_emit_pages(buf, vb_store_held(&vb_of(dir)->store));
 }
 
+static ssize_t moving_bytes_show(struct kobject *dir,
+				 struct kobj_attribute *attr, char *buf)
+{
+	return vb_emit_pages(buf, vb_transfer_moving(vb_of(dir)));
+}
+
 static ssize_t block_bytes_show(struct kobject *dir,
 				struct kobj_attribute *attr, char *buf)
 {
@@ -81,6 +87,7 @@ static ssize_t limited_by_show(struct kobject *dir,
 
 static struct kobj_attribute vb_target_bytes = __ATTR_RO(target_bytes);
 static struct kobj_attribute vb_actual_bytes = __ATTR_RO(actual_bytes);
+static struct kobj_attribute vb_moving_bytes = __ATTR_RO(moving_bytes);
 static struct kobj_attribute vb_block_bytes = __ATTR_RO(block_bytes);
 static struct kobj_attribute vb_hint_bytes = __ATTR_RO(hint_bytes);
 static struct kobj_attribute vb_engine_attr = __ATTR_RO(engine);
@@ -91,6 +98,7 @@ static struct kobj_attribute vb_limited_by = __ATTR_RO(limited_by);
 static struct attribute *vb_attrs[] = {
 	&vb_target_bytes.attr,
 	&vb_actual_bytes.attr,
+	&vb_moving_bytes.attr,
 	&vb_block_bytes.attr,
 	&vb_hint_bytes.attr,
 	&vb_engine_attr.attr,

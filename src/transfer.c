@@ -9,6 +9,9 @@
 #define CREATE_TRACE_POINTS
 #include <trace/events/vballoon.h>
 
+/* At most 1/16 of the guest's memory is on its way, in each direction. */
+#define VB_MOVING_SHARE		16
+
 /* Nice 5: a quarter of a CPU beside a busy program at nice 0. */
 #define VB_LOWER_PRIORITY	5
 
@@ -59,6 +62,73 @@ void vb_transfer_put(struct vb_device *vb, struct vb_batch *batch)
 	list_add(&batch->node, &vb->transfer.idle);
 }
 
+/* Change a count of pages that sysfs reads. */
+static void vb_transfer_count(struct vb_device *vb, enum vb_op op, long nr)
+{
+	WRITE_ONCE(vb->transfer.moving[op], vb->transfer.moving[op] + nr);
+}
+
+/**
+ * vb_transfer_moving() - how much is on its way?
+ * @vb: the device
+ *
+ * Context: Any.
+ * Return: guest pages in sent batches, in both directions.
+ */
+unsigned long vb_transfer_moving(struct vb_device *vb)
+{
+	return READ_ONCE(vb->transfer.moving[VB_INFLATE]) +
+	       READ_ONCE(vb->transfer.moving[VB_DEFLATE]);
+}
+
+/* Guest pages that may be on their way in one direction. */
+static unsigned long vb_transfer_most(struct vb_device *vb)
+{
+	unsigned long most = VB_NR_BATCHES * VB_BATCH_BLOCKS * VB_BLOCK_PAGES;
+	u64 share = vb_store_total(&vb->store) / VB_MOVING_SHARE;
+
+	return clamp_t(u64, share, VB_BLOCK_PAGES, most);
+}
+
+/**
+ * vb_transfer_blocks() - how many blocks go into one batch?
+ * @vb: the device
+ *
+ * All batches together are as much as may be on its way, so that the host has
+ * work while the guest fills the next one.
+ *
+ * Context: The worker.
+ * Return: blocks, 1 at least.
+ */
+unsigned long vb_transfer_blocks(struct vb_device *vb)
+{
+	unsigned long share = DIV_ROUND_UP(vb_transfer_most(vb),
+					   VB_NR_BATCHES * VB_BLOCK_PAGES);
+
+	return min_t(unsigned long, share, vb->transfer.blocks);
+}
+
+/**
+ * vb_transfer_fit() - how many of these pages may be on their way as well?
+ * @vb: the device
+ * @op: the direction
+ * @nr: guest pages
+ *
+ * What has to wait is whole blocks, so that it can travel as such.
+ *
+ * Context: The worker.
+ * Return: guest pages; 0 only while others are on their way.
+ */
+unsigned long vb_transfer_fit(struct vb_device *vb, enum vb_op op,
+			      unsigned long nr)
+{
+	unsigned long most = vb_transfer_most(vb);
+	unsigned long room = most - min(most, vb->transfer.moving[op]);
+	unsigned long later = round_up(nr - min(nr, room), VB_BLOCK_PAGES);
+
+	return nr - min(nr, later);
+}
+
 /**
  * vb_transfer_send() - send a batch
  * @vb: the device
@@ -71,7 +141,7 @@ void vb_transfer_send(struct vb_device *vb, struct vb_batch *batch,
 		      enum vb_op op)
 {
 	batch->op = op;
-	vb->transfer.moving[op] += vb_batch_pages(batch);
+	vb_transfer_count(vb, op, vb_batch_pages(batch));
 	/* The queues are open while the worker runs. */
 	WARN_ON_ONCE(!vb_channel_send(&vb->channel, batch));
 	vb_channel_pump(&vb->channel);
@@ -123,7 +193,7 @@ void vb_transfer_collect(struct vb_device *vb)
 
 	while ((batch = vb_channel_acked(&vb->channel))) {
 		nr = vb_batch_pages(batch);
-		vb->transfer.moving[batch->op] -= nr;
+		vb_transfer_count(vb, batch->op, -nr);
 		if (batch->op == VB_INFLATE) {
 			vb_store_commit(&vb->store, batch);
 		} else {

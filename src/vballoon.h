@@ -146,6 +146,10 @@ void vb_transfer_put(struct vb_device *vb, struct vb_batch *batch);
 void vb_transfer_send(struct vb_device *vb, struct vb_batch *batch,
 		      enum vb_op op);
 unsigned long vb_transfer_held(struct vb_device *vb);
+unsigned long vb_transfer_moving(struct vb_device *vb);
+unsigned long vb_transfer_blocks(struct vb_device *vb);
+unsigned long vb_transfer_fit(struct vb_device *vb, enum vb_op op,
+			      unsigned long nr);
 bool vb_transfer_overlaps(struct vb_device *vb, const struct vb_range *range);
 void vb_transfer_moved(struct vb_device *vb, enum vb_op op, unsigned long nr);
 int vb_transfer_lower_priority(void);

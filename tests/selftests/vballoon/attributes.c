@@ -75,9 +75,9 @@ static bool one_of(const char *word, const char *const *known, unsigned int nr)
 }
 
 static const char names[][24] = {
-	"reserve_bytes", "target_bytes", "actual_bytes", "block_bytes",
-	"hint_bytes",
-#define NR_SIZES	5
+	"reserve_bytes", "target_bytes", "actual_bytes", "moving_bytes",
+	"block_bytes", "hint_bytes",
+#define NR_SIZES	6
 	"state", "limited_by", "engine",
 };
 
