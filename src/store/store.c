@@ -107,29 +107,31 @@ void vb_store_commit(struct vb_store *store, struct vb_batch *batch)
 
 /*
  * Turn a block of the balloon into single pages of the balloon.  The host need
- * not be told, since it holds the same memory as before.
+ * not be told, since it holds the same memory as before.  In the vm events the
+ * block leaves and its pages enter, since the kernel's core counts them.
  */
 static void vb_store_break(struct vb_store *store)
 {
-	struct page *page = vb_block_break(store);
 	struct vb_batch batch;
+	struct page *page;
 	unsigned long i;
 	u32 pfn;
 
-	if (!page)
+	/* The pages are in the balloon all the time: see vb_block_break(). */
+	atomic_long_add(VB_BLOCK_PAGES, &store->held);
+	page = vb_block_break(store);
+	if (!page) {
+		atomic_long_sub(VB_BLOCK_PAGES, &store->held);
 		return;
+	}
 	/* Somebody may still look at the first page, which was movable before. */
-	atomic_long_inc(&store->held);
 	vb_single_join(store, page);
 	for (i = 1; i < VB_BLOCK_PAGES; i++) {
 		pfn = page_to_pfn(page + i);
 		vb_batch_init(&batch, VB_KIND_PAGES, 1, &pfn);
 		batch.nr = 1;
-		vb_store_commit(store, &batch);
+		vb_single_commit(store, &batch);
 	}
-	/* Take back both counts: no page has entered or left the balloon. */
-	count_vm_events(BALLOON_DEFLATE, -(long)VB_BLOCK_PAGES);
-	count_vm_events(BALLOON_INFLATE, -(long)VB_BLOCK_PAGES);
 }
 
 /*

@@ -10,9 +10,13 @@ from gauge import (BLOCK, BLOCK_ORDER, PAGE, REPORTING, balloon, boot, buddies, 
                    most_ballooned, move, noise, offline, said, state, wait_free,
                    wait_state, warm, watch_goals)
 from guest import MIB, NOTIFY
+from machine import script
 
 INFLATE, DEFLATE, RANGES = 0, 1, 3      # queues
 WATCHED = 6             # s
+# A line about each of the balloon's vm events that is lower than it was.
+BACKWARDS = ('/^balloon_/ { if ($2 < last[$1]) { print $1, last[$1], $2; fflush() } '
+             'last[$1] = $2 }')
 
 
 # ---- the books ----
@@ -161,6 +165,34 @@ def test_block_offline(ctx):
         move(g, g.mem)
         assert g.meminfo()["MemTotal"] == total
         assert offline(g) == 0
+
+
+@oldest_and_newest
+def test_block_broken_up(ctx):
+    """A block is broken up: no vm event runs backwards, and what enters less what leaves is held."""
+    with boot(ctx, 384, smp=2) as g:
+        g.insmod()
+        size, left = g.mem - 100 * MIB, 0
+        move(g, size)
+        assert in_blocks(g) == held(g)
+        # pages that enter the balloon one by one take their time
+        g.push(script("scripts/module", "--slow", ctx.kernel), "/tmp/slow.ko")
+        g.sh("insmod /tmp/slow.ko at=vb_single_commit:200:1")
+        g.sh(f"cat >/tmp/watch <<'END'\n{BACKWARDS}\nEND")
+        before = g.vmstat()
+        watch = g.bg("while cat /proc/vmstat; do :; done | awk -f /tmp/watch >/tmp/seen")
+        for pages in 1, 511, 1, 512, 511:
+            left += pages
+            move(g, size + left * PAGE)
+            assert offline(g) == held(g)
+        g.kill(watch)
+        assert g.read("/tmp/seen") == ""
+        g.write("/proc/sys/vm/stat_refresh", "1")
+        after = g.vmstat()
+        entered, went = (after[f"balloon_{way}"] - before[f"balloon_{way}"]
+                         for way in ("inflate", "deflate"))
+        assert went - entered == left
+        assert g.meminfo().get("Balloon", held(g)) == held(g)
 
 
 # ---- from single pages to blocks ----
