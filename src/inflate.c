@@ -25,11 +25,11 @@ static unsigned long vb_inflate_blocks(struct vb_device *vb, unsigned long nr)
 static void vb_inflate_fill_blocks(struct vb_device *vb, struct vb_batch *batch,
 				   unsigned long blocks)
 {
-	vb_block_prepare(&vb->store, batch, blocks);
+	vb_supply_blocks(&vb->store, batch, blocks);
 	/* Hints may have taken all free blocks, while smaller pages are free. */
 	if (blocks && !batch->nr &&
 	    vb_reclaim_yield(&vb->reclaim, blocks * VB_BLOCK_PAGES))
-		vb_block_prepare(&vb->store, batch, blocks);
+		vb_supply_blocks(&vb->store, batch, blocks);
 }
 
 static void vb_inflate_fill(struct vb_device *vb, struct vb_batch *batch,
@@ -39,7 +39,7 @@ static void vb_inflate_fill(struct vb_device *vb, struct vb_batch *batch,
 	unsigned long due = min(nr, max(blocks, 1UL) * VB_BLOCK_PAGES);
 
 	/* Is enough memory free without the blocks in the pool? */
-	if (vb_single_room() < due)
+	if (vb_supply_room() < due)
 		vb_reclaim_yield(&vb->reclaim, due);
 	vb_inflate_fill_blocks(vb, batch, blocks);
 	if (batch->nr) {
@@ -47,7 +47,7 @@ static void vb_inflate_fill(struct vb_device *vb, struct vb_batch *batch,
 		return;
 	}
 	nr = min_t(unsigned long, nr, VB_BATCH_SINGLES);
-	vb_single_prepare(&vb->store, batch, nr);
+	vb_supply_singles(&vb->store, batch, nr);
 	if (!batch->nr) {
 		vb_policy_short(&vb->policy, VB_LIMIT_MEMORY, vb_policy_now());
 		vb_counters_add(&vb->counters, VB_SHORTAGES, 1);
@@ -60,7 +60,7 @@ static void vb_inflate_fill(struct vb_device *vb, struct vb_batch *batch,
 static void vb_inflate_fill_exchange(struct vb_device *vb,
 				     struct vb_batch *batch)
 {
-	vb_block_prepare(&vb->store, batch, 1);
+	vb_supply_blocks(&vb->store, batch, 1);
 	vb_policy_exchanged(&vb->policy, batch->nr, vb_policy_now());
 }
 

@@ -84,7 +84,7 @@ struct page *vb_pool_take(unsigned int *order, unsigned long floor)
 	struct page *page;
 
 	if (si_mem_available() <= (long)floor ||
-	    vb_single_room() <= VB_POOL_LEFT)
+	    vb_supply_room() <= VB_POOL_LEFT)
 		return NULL;
 	while (!(page = vb_spare_take(NUMA_NO_NODE, *order))) {
 		if (*order <= VB_BLOCK_ORDER)

@@ -11,7 +11,6 @@
 
 #include "pfn.h"
 #include "store/block.h"
-#include "store/node.h"
 
 /* Blocks that one call gives back, with one deflate notice: 512 MiB. */
 #define VB_BLOCK_CHUNK	256UL
@@ -55,7 +54,15 @@ static void vb_block_deduct(struct vb_store *store, struct page *page,
 	atomic_long_add(pages, &store->deducted);
 }
 
-static struct page *vb_block_alloc(struct vb_store *store, int nid)
+/**
+ * vb_block_alloc() - take a free block from the guest
+ * @store: the store
+ * @nid: the node
+ *
+ * Context: Process context.  Does not reclaim.
+ * Return: its first page, marked and off MemTotal; NULL if there is none.
+ */
+struct page *vb_block_alloc(struct vb_store *store, int nid)
 {
 	struct page *page = vb_spare_take(nid, VB_BLOCK_ORDER);
 
@@ -137,62 +144,6 @@ static unsigned long vb_block_dequeue(struct vb_store *store,
 	atomic_long_sub(nr, &store->nr_blocks);
 	atomic_long_sub(nr * VB_BLOCK_PAGES, &store->held);
 	return nr;
-}
-
-/* Blocks that a node can give. */
-static unsigned long vb_block_room(const struct vb_store *store, int nid)
-{
-	unsigned long room = vb_node_room(nid, ZONE_NORMAL) / VB_BLOCK_PAGES;
-
-	return room ? min(room, vb_spare_blocks(store, nid)) : 0;
-}
-
-/* Add up to @nr blocks of a node. */
-static void vb_block_fill_from(struct vb_store *store, struct vb_batch *batch,
-			       unsigned long nr, int nid)
-{
-	struct page *page;
-
-	for (; nr; nr--) {
-		page = vb_block_alloc(store, nid);
-		if (!page)
-			break;
-		batch->pfn[batch->nr++] = page_to_pfn(page);
-	}
-}
-
-/**
- * vb_block_prepare() - allocate blocks for the balloon
- * @store: the store
- * @batch: an empty batch; gets the blocks, sorted
- * @nr: blocks wanted
- *
- * @batch gets as many as the guest can spare, which may be none.  The nodes
- * that have most to spare give first.
- *
- * Context: The worker only, which alone uses @store->sorted.
- */
-void vb_block_prepare(struct vb_store *store, struct vb_batch *batch,
-		      unsigned long nr)
-{
-	struct vb_node_split split;
-	int nid;
-
-	batch->order = VB_BLOCK_ORDER;
-	batch->nr = 0;
-	nr = min_t(unsigned long, nr, batch->capacity);
-	vb_node_split(&split, vb_block_room, store, nr);
-	for_each_online_node(nid)
-		vb_block_fill_from(store, batch,
-				   vb_node_due(&split, nr - batch->nr, nid), nid);
-	/* A node may give less than it has: the kernel offers CMA's first. */
-	for_each_online_node(nid) {
-		if (batch->nr >= nr)
-			break;
-		vb_block_fill_from(store, batch, min(nr - batch->nr,
-					     vb_block_room(store, nid)), nid);
-	}
-	vb_pfn_sort(batch->pfn, store->sorted, batch->nr);
 }
 
 /**

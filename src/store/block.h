@@ -7,6 +7,7 @@
 
 #include "store/store.h"
 
+struct page *vb_block_alloc(struct vb_store *store, int nid);
 void vb_block_abort(struct vb_store *store, struct vb_batch *batch);
 void vb_block_commit(struct vb_store *store, struct vb_batch *batch);
 struct page *vb_block_break(struct vb_store *store);

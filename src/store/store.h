@@ -92,10 +92,14 @@ void vb_store_take(struct vb_store *store, struct vb_batch *batch,
 unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
 			       struct vb_batch **notice);
 
-/* single.c: single pages, which the kernel may move */
-unsigned long vb_single_room(void);
-void vb_single_prepare(struct vb_store *store, struct vb_batch *batch,
+/* supply.c: where pages come from */
+unsigned long vb_supply_room(void);
+void vb_supply_blocks(struct vb_store *store, struct vb_batch *batch,
+		      unsigned long nr);
+void vb_supply_singles(struct vb_store *store, struct vb_batch *batch,
 		       unsigned long nr);
+
+/* single.c: single pages, which the kernel may move */
 void vb_single_replace(struct vb_store *store, struct page *newpage,
 		       struct page *page);
 int vb_single_forget(struct vb_store *store, struct page *page);
@@ -105,8 +109,6 @@ int vb_hand_start(struct vb_hand *hand);
 void vb_hand_stop(struct vb_hand *hand);
 
 /* block.c: blocks of 2 MiB */
-void vb_block_prepare(struct vb_store *store, struct vb_batch *batch,
-		      unsigned long nr);
 void vb_block_take(struct vb_store *store, struct vb_batch *batch,
 		   unsigned long nr, const struct vb_range *range);
 unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
