@@ -76,27 +76,6 @@ unsigned long vb_batch_pages(const struct vb_batch *batch)
 }
 
 /**
- * vb_batch_overlaps() - tell whether a batch names a page frame of a range
- * @batch: the batch
- * @range: the page frames
- *
- * Context: Any.
- * Return: true if so.
- */
-bool vb_batch_overlaps(const struct vb_batch *batch,
-		       const struct vb_range *range)
-{
-	unsigned long size = 1UL << batch->order;
-	unsigned int i;
-
-	for (i = 0; i < batch->nr; i++)
-		if (batch->pfn[i] < range->end &&
-		    batch->pfn[i] + size > range->start)
-			return true;
-	return false;
-}
-
-/**
  * vb_batch_acknowledged() - tell whether the host has read all of a batch
  * @batch: a batch that was sent, of a kind that a caller sleeps for
  *

@@ -59,16 +59,6 @@ enum vb_kind {
 };
 
 /**
- * struct vb_range - page frames of the guest, in guest pages
- * @start: the first frame of the range
- * @end: the first frame after the range
- */
-struct vb_range {
-	unsigned long start;
-	unsigned long end;
-};
-
-/**
  * struct vb_batch - runs of guest pages that travel together
  *
  * A run is one single page or one block.  The store fills a batch and the
@@ -125,8 +115,6 @@ void vb_batch_free(struct vb_batch *batch);
 void vb_batch_init(struct vb_batch *batch, enum vb_kind kind,
 		   unsigned int capacity, u32 *pfn);
 unsigned long vb_batch_pages(const struct vb_batch *batch);
-bool vb_batch_overlaps(const struct vb_batch *batch,
-		       const struct vb_range *range);
 bool vb_batch_acknowledged(const struct vb_batch *batch);
 
 #endif

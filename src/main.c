@@ -105,7 +105,6 @@ static void vb_end(struct vb_device *vb)
 	if (vb_worker_stopping(&vb->worker))
 		return;
 	WRITE_ONCE(vb->worker.stopping, true);
-	vb_offline_stop(vb);
 	vb_oom_stop(vb);
 	vb_reclaim_stop(&vb->reclaim);
 	vb_hand_stop(&vb->store.hand);
@@ -225,12 +224,9 @@ static int vb_probe(struct virtio_device *vdev)
 	rc = vb_sysfs_add(vb);
 	if (rc)
 		goto err_free;
-	rc = vb_offline_init(vb);
-	if (rc)
-		goto err_sysfs;
 	rc = register_reboot_notifier(&vb->reboot_nb);
 	if (rc)
-		goto err_offline;
+		goto err_sysfs;
 	rc = vb_start(vb);
 	if (rc)
 		goto err_reboot;
@@ -238,8 +234,6 @@ static int vb_probe(struct virtio_device *vdev)
 
 err_reboot:
 	unregister_reboot_notifier(&vb->reboot_nb);
-err_offline:
-	vb_offline_exit(vb);
 err_sysfs:
 	vb_sysfs_remove(vb);
 err_free:
@@ -256,7 +250,6 @@ static void vb_remove(struct virtio_device *vdev)
 	vb_stop(vb);
 	/* vb_stop() does nothing if vb_restore() failed after a suspend. */
 	virtio_reset_device(vdev);
-	vb_offline_exit(vb);
 	vb_free(vb);
 }
 

@@ -86,20 +86,6 @@ struct vb_oom {
 };
 
 /**
- * struct vb_offline - the memory notifier, and what it asks of the worker
- */
-struct vb_offline {
-	/** @nb: called before memory goes offline */
-	struct notifier_block nb;
-	/** @lock: of @range; innermost */
-	spinlock_t lock;
-	/** @range: where no block may stay; empty for nowhere; @lock */
-	struct vb_range range;
-	/** @wait: woken when @range is free of blocks, and when the driver stops */
-	wait_queue_head_t wait;
-};
-
-/**
  * struct vb_stats - the work that hands statistics to the host
  */
 struct vb_stats {

@@ -207,24 +207,6 @@ void vb_transfer_collect(struct vb_device *vb)
 }
 
 /**
- * vb_transfer_overlaps() - is any of these page frames in a batch?
- * @vb: the device
- * @range: the page frames
- *
- * Context: The worker.
- * Return: true if so.
- */
-bool vb_transfer_overlaps(struct vb_device *vb, const struct vb_range *range)
-{
-	unsigned int i;
-
-	for (i = 0; i < VB_NR_BATCHES; i++)
-		if (vb_batch_overlaps(vb->transfer.batch[i], range))
-			return true;
-	return false;
-}
-
-/**
  * vb_transfer_init() - allocate all batches
  * @vb: the device
  *

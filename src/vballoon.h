@@ -44,8 +44,6 @@ struct vb_device {
 	struct vb_migrator migrator;
 	/** @oom: the guest is out of memory */
 	struct vb_oom oom;
-	/** @offline: memory goes offline */
-	struct vb_offline offline;
 	/** @stats: statistics for the host */
 	struct vb_stats stats;
 
@@ -120,8 +118,7 @@ void vb_worker_read_target(struct vb_device *vb);
 void vb_worker_write_actual(struct vb_device *vb, u32 actual);
 
 /*
- * The worker's steps, vb_inflate_step(), vb_deflate_step() and
- * vb_deflate_evict(), return
+ * The worker's steps, vb_inflate_step() and vb_deflate_step(), return
  *   0		something moved: ask the policy again
  *   -EBUSY	the host must read something first
  *   -ENOMEM	the guest could not give a page; the policy was told
@@ -134,7 +131,6 @@ int vb_inflate_step(struct vb_device *vb, const struct vb_goal *goal);
 /* deflate.c: pages leave, before or after the host has read that */
 int vb_deflate_step(struct vb_device *vb, unsigned long nr);
 unsigned long vb_deflate_now(struct vb_device *vb, unsigned long nr);
-int vb_deflate_evict(struct vb_device *vb, const struct vb_range *range);
 
 /* transfer.c: the worker's batches, idle, sent or finished */
 int vb_transfer_init(struct vb_device *vb);
@@ -150,7 +146,6 @@ unsigned long vb_transfer_moving(struct vb_device *vb);
 unsigned long vb_transfer_blocks(struct vb_device *vb);
 unsigned long vb_transfer_fit(struct vb_device *vb, enum vb_op op,
 			      unsigned long nr);
-bool vb_transfer_overlaps(struct vb_device *vb, const struct vb_range *range);
 void vb_transfer_moved(struct vb_device *vb, enum vb_op op, unsigned long nr);
 int vb_transfer_lower_priority(void);
 
@@ -167,13 +162,6 @@ int vb_oom_start(struct vb_device *vb);
 void vb_oom_stop(struct vb_device *vb);
 unsigned long vb_oom_wanted(struct vb_device *vb);
 void vb_oom_served(struct vb_device *vb);
-
-/* offline.c: memory goes offline, and blocks must leave it */
-int vb_offline_init(struct vb_device *vb);
-void vb_offline_exit(struct vb_device *vb);
-void vb_offline_stop(struct vb_device *vb);
-bool vb_offline_range(struct vb_device *vb, struct vb_range *range);
-void vb_offline_done(struct vb_device *vb, const struct vb_range *range);
 
 /* reserve.c: what the guest keeps */
 void vb_reserve_init(struct vb_device *vb);

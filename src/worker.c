@@ -123,7 +123,6 @@ static struct vb_goal vb_worker_goal(struct vb_device *vb)
  */
 static int vb_worker_advance(struct vb_device *vb, struct vb_goal *goal)
 {
-	struct vb_range range;
 	long wanted;
 	int rc;
 
@@ -142,8 +141,6 @@ static int vb_worker_advance(struct vb_device *vb, struct vb_goal *goal)
 			vb_oom_served(vb);
 		return rc;
 	}
-	if (vb_offline_range(vb, &range))
-		return vb_deflate_evict(vb, &range);
 	if (goal->step > 0)
 		return vb_inflate_step(vb, goal);
 	if (goal->step < 0)

@@ -127,17 +127,12 @@ static void vb_block_account(struct vb_store *store, struct page *page,
 /* Take up to @nr blocks out of the balloon, onto @blocks. */
 static unsigned long vb_block_dequeue(struct vb_store *store,
 				      struct list_head *blocks,
-				      unsigned long nr,
-				      const struct vb_range *range)
+				      unsigned long nr)
 {
 	struct page *page;
 
-	nr = min_t(unsigned long, nr, VB_SINGLE_CHUNK);
-	if (range)
-		nr = vb_range_pick(store, blocks, nr, range);
-	else
-		nr = balloon_page_list_dequeue(&store->blocks, blocks, nr);
-
+	nr = balloon_page_list_dequeue(&store->blocks, blocks,
+				       min_t(unsigned long, nr, VB_SINGLE_CHUNK));
 	list_for_each_entry(page, blocks, lru)
 		vb_block_account(store, page, -VB_BLOCK_REST);
 	count_vm_events(BALLOON_DEFLATE, nr * VB_BLOCK_REST);
@@ -196,12 +191,11 @@ void vb_block_commit(struct vb_store *store, struct vb_batch *batch)
  * @store: the store
  * @batch: an empty batch; gets the blocks, which may be fewer than @nr
  * @nr: blocks wanted
- * @range: only blocks that have a page frame in this range, or NULL
  *
  * Context: Process context; takes the core's lock.  Allocates nothing.
  */
 void vb_block_take(struct vb_store *store, struct vb_batch *batch,
-		   unsigned long nr, const struct vb_range *range)
+		   unsigned long nr)
 {
 	struct page *page, *next;
 	LIST_HEAD(blocks);
@@ -210,7 +204,7 @@ void vb_block_take(struct vb_store *store, struct vb_batch *batch,
 	batch->nr = 0;
 	vb_block_dequeue(store, &blocks, min_t(unsigned long, nr,
 					       min(batch->capacity,
-						   VB_BATCH_BLOCKS)), range);
+						   VB_BATCH_BLOCKS)));
 	list_for_each_entry_safe(page, next, &blocks, lru) {
 		list_del(&page->lru);
 		batch->pfn[batch->nr++] = page_to_pfn(page);
@@ -242,7 +236,6 @@ static struct vb_batch *vb_block_notice(struct vb_store *store,
  * vb_block_release() - give blocks back to the guest at once
  * @store: the store
  * @nr: blocks wanted; one call gives VB_BLOCK_CHUNK at the most
- * @range: only blocks that have a page frame in this range, or NULL
  * @notice: gets the deflate notice, or NULL if the host needs none
  *
  * Context: Process context, also when memory has run out; takes the core's lock.
@@ -250,7 +243,6 @@ static struct vb_batch *vb_block_notice(struct vb_store *store,
  * Return: guest pages that left the balloon.
  */
 unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
-			       const struct vb_range *range,
 			       struct vb_batch **notice)
 {
 	struct vb_batch *batch = NULL;
@@ -258,7 +250,7 @@ unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
 	LIST_HEAD(blocks);
 	unsigned long pfn;
 
-	nr = vb_block_dequeue(store, &blocks, min(nr, VB_BLOCK_CHUNK), range);
+	nr = vb_block_dequeue(store, &blocks, min(nr, VB_BLOCK_CHUNK));
 	list_for_each_entry_safe(page, next, &blocks, lru) {
 		list_del(&page->lru);
 		pfn = page_to_pfn(page);
@@ -304,7 +296,7 @@ struct page *vb_block_break(struct vb_store *store)
 	LIST_HEAD(blocks);
 	struct page *page;
 
-	if (!vb_block_dequeue(store, &blocks, 1, NULL))
+	if (!vb_block_dequeue(store, &blocks, 1))
 		return NULL;
 	page = list_first_entry(&blocks, struct page, lru);
 	list_del(&page->lru);
@@ -355,7 +347,7 @@ bool vb_block_empty(struct vb_store *store)
 	LIST_HEAD(blocks);
 	bool freed = false;
 
-	while (vb_block_dequeue(store, &blocks, VB_BLOCK_CHUNK, NULL)) {
+	while (vb_block_dequeue(store, &blocks, VB_BLOCK_CHUNK)) {
 		list_for_each_entry_safe(page, next, &blocks, lru) {
 			list_del(&page->lru);
 			vb_block_free(store, page);

@@ -14,8 +14,4 @@ struct page *vb_block_break(struct vb_store *store);
 unsigned long vb_block_lacking(struct vb_store *store);
 bool vb_block_empty(struct vb_store *store);
 
-/* range.c: blocks in a range */
-unsigned long vb_range_pick(struct vb_store *store, struct list_head *blocks,
-			    unsigned long nr, const struct vb_range *range);
-
 #endif

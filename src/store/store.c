@@ -190,13 +190,13 @@ void vb_store_take(struct vb_store *store, struct vb_batch *batch,
 	unsigned long lacking = vb_store_lacking(store, nr);
 
 	if (lacking) {
-		vb_block_take(store, batch, lacking, NULL);
+		vb_block_take(store, batch, lacking);
 		if (batch->nr)
 			return;
 	}
 	vb_single_take(store, batch, vb_store_tail(store, nr));
 	if (!batch->nr)
-		vb_block_take(store, batch, nr / VB_BLOCK_PAGES, NULL);
+		vb_block_take(store, batch, nr / VB_BLOCK_PAGES);
 }
 
 /**
@@ -219,14 +219,14 @@ unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
 	unsigned long released;
 
 	if (lacking) {
-		released = vb_block_release(store, lacking, NULL, notice);
+		released = vb_block_release(store, lacking, notice);
 		if (released)
 			return released;
 	}
 	released = vb_single_release(store, vb_store_tail(store, nr), notice);
 	if (released)
 		return released;
-	return vb_block_release(store, nr / VB_BLOCK_PAGES, NULL, notice);
+	return vb_block_release(store, nr / VB_BLOCK_PAGES, notice);
 }
 
 /**

@@ -110,16 +110,12 @@ void vb_hand_stop(struct vb_hand *hand);
 
 /* block.c: blocks of 2 MiB */
 void vb_block_take(struct vb_store *store, struct vb_batch *batch,
-		   unsigned long nr, const struct vb_range *range);
+		   unsigned long nr);
 unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
-			       const struct vb_range *range,
 			       struct vb_batch **notice);
 int vb_block_forget(struct vb_store *store, struct page *page);
 void vb_block_free(struct vb_store *store, struct page *page);
 unsigned long vb_block_count(const struct vb_store *store);
-
-/* range.c: blocks in a range */
-bool vb_range_within(struct vb_store *store, const struct vb_range *range);
 
 /* spare.c: how many blocks the guest can spare */
 struct page *vb_spare_take(int nid, unsigned int order);
