@@ -163,32 +163,41 @@ static int vb_migrate_page(struct balloon_dev_info *balloon,
 }
 
 /*
- * A block leaves the balloon, and goes back to the guest when the host has read
- * that; without MUST_TELL_HOST, in any case.  The worker takes another one.
+ * Tell the host that a block leaves the balloon.  Only under MUST_TELL_HOST is
+ * the block parked if the host is late.
+ *
+ * Return: false if the host has not read the last one yet: the block stays.
  */
-static int vb_migrate_block_locked(struct vb_device *vb, struct page *page)
+static bool vb_migrate_tell_block(struct vb_device *vb, struct page *page)
 {
 	struct vb_migrator *migrator = &vb->migrator;
-	int rc;
 
-	if (vb_worker_stopping(&vb->worker) || vb_channel_broken(&vb->channel))
-		return -EAGAIN;
-	if (vb_migrate_parked(vb) ||
-	    vb_channel_silent_on(&vb->channel, VB_DEFLATE)) {
-		vb_worker_kick(&vb->worker);
-		return -EAGAIN;
-	}
-
+	if (vb_channel_broken(&vb->channel) || vb_migrate_parked(vb) ||
+	    vb_channel_silent_on(&vb->channel, VB_DEFLATE))
+		return false;
 	vb_migrate_send(vb, migrator->deflate, VB_DEFLATE, page,
 			VB_BLOCK_ORDER);
 	if (!vb_migrate_wait(vb, migrator->deflate))
 		vb_migrate_late(vb, page);
 	migrator->block = migrator->parked[VB_DEFLATE];
+	return true;
+}
+
+/* A block leaves the balloon.  The worker takes another one. */
+static int vb_migrate_block_locked(struct vb_device *vb, struct page *page)
+{
+	int rc;
+
+	if (vb_worker_stopping(&vb->worker))
+		return -EAGAIN;
+	if ((vb_must_tell(vb) || vb->store.tells_blocks) &&
+	    !vb_migrate_tell_block(vb, page))
+		return -EAGAIN;
 
 	get_page(page);
 	vb_transfer_moved(vb, VB_DEFLATE, VB_BLOCK_PAGES);
 	rc = vb_block_forget(&vb->store, page);
-	if (migrator->block)
+	if (vb->migrator.block)
 		put_page(page);
 	else
 		vb_block_free(&vb->store, page);

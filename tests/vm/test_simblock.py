@@ -272,3 +272,14 @@ def test_sim_block_offline(ctx):
 def test_sim_block_offline_must_tell(ctx):
     """So it does, and nobody uses the block that the host has not read of."""
     offlines(ctx, told=True, features=TOLD)
+
+
+def test_sim_block_offline_untold(ctx):
+    """Blocks that the host need not hear of leave whatever the host does."""
+    with simulated(ctx, mem=1024, append="nokaslr", features=WITH_RANGES) as (sim, g):
+        move(sim, 4 * SOME)
+        sim.hold(INFLATE, DEFLATE, RANGES, deaf=True)
+        offline_one(ctx, g)
+        sim.release(INFLATE, DEFLATE, RANGES)
+        sim.wait(lambda: sim.moved(4 * SOME))
+        assert not sim.pfns[DEFLATE], sim.pfns
