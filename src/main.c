@@ -91,14 +91,21 @@ err_oom:
 err_channel:
 	virtio_reset_device(vb->vdev);
 	vb_channel_abandon(&vb->channel);
-	vb_hint_empty(&vb->hint);
+	vb_hint_abandon(&vb->hint);
 	vb_virtqueues_close(&vb->channel);
 	return rc;
 }
 
+/* Give every page back to the guest, since the device is reset. */
+static void vb_give_back(struct vb_device *vb)
+{
+	vb_hint_empty(&vb->hint);
+	vb_transfer_empty(vb);
+}
+
 /*
  * End the conversation, even if the host is silent: once the device is reset,
- * the host holds no page, so all of them go back to the guest.
+ * the host holds no page, so all of them may go back to the guest.
  */
 static void vb_end(struct vb_device *vb)
 {
@@ -123,10 +130,12 @@ static void vb_end(struct vb_device *vb)
 
 	vb_channel_abandon(&vb->channel);
 	vb_report_stop(&vb->report);
-	vb_hint_empty(&vb->hint);
+	vb_hint_abandon(&vb->hint);
 	vb_virtqueues_close(&vb->channel);
 	vb_migrate_drop(vb);
-	vb_transfer_empty(vb);
+	/* init_on_free would write each page: the host had to find memory for it. */
+	if (!vb->leaving)
+		vb_give_back(vb);
 	vb_state_set(vb, VB_STOPPED, VB_LIMIT_NONE);
 }
 
@@ -150,7 +159,8 @@ static void vb_stop(struct vb_device *vb)
 
 /*
  * Shutdown, reboot or kexec: the device must be reset and stay so, since the
- * next kernel may have no balloon driver.
+ * next kernel may have no balloon driver.  The pages stay where they are, since
+ * no program of this kernel needs them any more.
  */
 static int vb_reboot_notify(struct notifier_block *nb, unsigned long action,
 			    void *data)
@@ -250,6 +260,9 @@ static void vb_remove(struct virtio_device *vdev)
 	vb_stop(vb);
 	/* vb_stop() does nothing if vb_restore() failed after a suspend. */
 	virtio_reset_device(vdev);
+	/* The device goes while the machine does: vb_end() has kept the pages. */
+	if (vb->leaving)
+		vb_give_back(vb);
 	vb_free(vb);
 }
 

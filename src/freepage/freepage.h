@@ -154,6 +154,7 @@ int vb_hint_init(struct vb_hint *hint, struct vb_channel *channel,
 		 struct vb_store *store, struct vb_worker *worker);
 void vb_hint_exit(struct vb_hint *hint);
 void vb_hint_stop(struct vb_hint *hint);
+void vb_hint_abandon(struct vb_hint *hint);
 void vb_hint_empty(struct vb_hint *hint);
 void vb_hint_config_changed(struct vb_hint *hint);
 void vb_hint_answered(struct vb_hint *hint);

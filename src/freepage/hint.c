@@ -322,12 +322,12 @@ void vb_hint_stop(struct vb_hint *hint)
 }
 
 /**
- * vb_hint_empty() - give all blocks back, read by the host or not
+ * vb_hint_abandon() - put the blocks that the host never read into the pool
  * @hint: the hints, stopped; the device is reset, its virtqueues still exist
  *
  * Context: May sleep.
  */
-void vb_hint_empty(struct vb_hint *hint)
+void vb_hint_abandon(struct vb_hint *hint)
 {
 	void *token;
 
@@ -335,11 +335,23 @@ void vb_hint_empty(struct vb_hint *hint)
 		return;
 	/* An interrupt before the reset may have queued the work. */
 	cancel_delayed_work_sync(&hint->work);
+	spin_lock(&hint->pool.lock);
 	while ((token = vb_hintq_detach(hint->channel)))
 		if (token != &hint->cmd)
-			vb_pool_free(token);
-	vb_pool_give(&hint->pool, ULONG_MAX);
+			vb_pool_put(&hint->pool, token, &hint->pool.due);
+	spin_unlock(&hint->pool.lock);
 	vb_hint_reset(hint);
+}
+
+/**
+ * vb_hint_empty() - give all blocks back
+ * @hint: the hints, abandoned
+ *
+ * Context: May sleep.
+ */
+void vb_hint_empty(struct vb_hint *hint)
+{
+	vb_pool_give(&hint->pool, ULONG_MAX);
 }
 
 /**

@@ -157,7 +157,7 @@ def test_leave_suspend(ctx):
 @oldest_and_newest
 @debug_too
 def test_leave_reboot(ctx):
-    """`reboot`: the driver empties the balloon before the machine starts again."""
+    """`reboot`: the next boot finds all of the memory, and no page in the balloon."""
     with fragmented(ctx) as g:
         subject = Subject(g, reboots=True)
         for phase in (subject.rest, subject.inflating):
