@@ -236,6 +236,7 @@ int vb_transfer_init(struct vb_device *vb)
  */
 void vb_transfer_empty(struct vb_device *vb)
 {
+	unsigned long lost;
 	unsigned int i;
 
 	INIT_LIST_HEAD(&vb->transfer.idle);
@@ -246,7 +247,10 @@ void vb_transfer_empty(struct vb_device *vb)
 	vb_transfer_moved(vb, VB_DEFLATE, vb_store_held(&vb->store) +
 			  vb->transfer.moving[VB_DEFLATE]);
 	memset(vb->transfer.moving, 0, sizeof(vb->transfer.moving));
-	vb_store_empty(&vb->store);
+	lost = vb_store_empty(&vb->store);
+	if (lost)
+		dev_err(&vb->vdev->dev, "%lu pages cannot be found and stay lost\n",
+			lost);
 }
 
 /**

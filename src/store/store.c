@@ -238,18 +238,21 @@ unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
  * kernel puts these pages back soon.
  *
  * Context: May sleep.
+ * Return: pages that nobody found for 10 s, and that leak; 0 if none.
  */
-void vb_store_empty(struct vb_store *store)
+unsigned long vb_store_empty(struct vb_store *store)
 {
 	unsigned long late = jiffies + 10 * HZ;
 
 	while (vb_store_held(store)) {
 		if (vb_block_empty(store) || vb_single_free(store)) {
 			late = jiffies + 10 * HZ;
-		} else {
-			WARN_ON_ONCE(time_after(jiffies, late));
-			usleep_range(1000, 2000);
+			cond_resched();
+			continue;
 		}
-		cond_resched();
+		if (WARN_ON_ONCE(time_after(jiffies, late)))
+			break;
+		usleep_range(1000, 2000);
 	}
+	return vb_store_held(store);
 }

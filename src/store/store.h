@@ -81,7 +81,7 @@ struct vb_store {
 
 /* store.c: both kinds of pages */
 void vb_store_init(struct vb_store *store, bool adjust);
-void vb_store_empty(struct vb_store *store);
+unsigned long vb_store_empty(struct vb_store *store);
 unsigned long vb_store_held(struct vb_store *store);
 unsigned long vb_store_singles(struct vb_store *store);
 u64 vb_store_total(struct vb_store *store);
