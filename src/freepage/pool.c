@@ -114,7 +114,7 @@ void vb_pool_free(struct page *page)
  * @pool: the pool
  * @nr: guest pages wanted
  *
- * Context: Process context; takes @pool->lock.  Allocates nothing.
+ * Context: Process context, may sleep; takes @pool->lock.  Allocates nothing.
  * Return: guest pages given: at least @nr, or fewer if the pool is empty now.
  */
 unsigned long vb_pool_give(struct vb_pool *pool, unsigned long nr)
@@ -132,6 +132,7 @@ unsigned long vb_pool_give(struct vb_pool *pool, unsigned long nr)
 			break;
 		given += vb_pool_block_pages(page);
 		vb_pool_free(page);
+		cond_resched();
 	}
 	return given;
 }

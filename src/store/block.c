@@ -347,7 +347,8 @@ bool vb_block_empty(struct vb_store *store)
 	LIST_HEAD(blocks);
 	bool freed = false;
 
-	while (vb_block_dequeue(store, &blocks, VB_BLOCK_CHUNK)) {
+	/* Few at a time, since init_on_free may write all of them. */
+	while (vb_block_dequeue(store, &blocks, 8)) {
 		list_for_each_entry_safe(page, next, &blocks, lru) {
 			list_del(&page->lru);
 			vb_block_free(store, page);
