@@ -3,7 +3,7 @@
 
 import re
 
-from gauge import PAGE, boot, close, counters, end, free, held, memhog, move, noise, warm
+from gauge import PAGE, balloon, boot, close, counters, end, free, held, memhog, move, noise, warm
 from guest import MIB
 
 BLOCKS = "/sys/devices/system/memory"
@@ -18,10 +18,12 @@ def moved(g):
 
 def sizes(g, total, size):
     """Whatever was moved, the sizes are exact."""
+    # blocks may be taking the place of single pages
+    g.wait(lambda: balloon(g, "moving_bytes") == "0" and held(g) == g.mem - size, "rest")
     g.write("/proc/sys/vm/stat_refresh", "1")       # else CPUs keep some to themselves
+    g.wait(lambda: g.meminfo()["MemTotal"] == total - held(g), "MemTotal")
     info = g.meminfo()
     assert g.actual() == size and held(g) == g.mem - size, (g.actual(), held(g))
-    assert info["MemTotal"] == total - held(g), (info["MemTotal"], total, held(g))
     assert info.get("Balloon", held(g)) == held(g), info
     # the host holds no page that is in the balloon; it is told of each exchange
     assert g.ram_rss() <= size, (g.ram_rss(), size)
