@@ -44,6 +44,18 @@ enum vb_op {
 };
 
 /**
+ * enum vb_cause - why the worker sends a batch
+ * @VB_FOR_TARGET: the host's target
+ * @VB_FOR_EXCHANGE: a block enters, and single pages make way for it
+ * @VB_FOR_OOM: memory has run out
+ */
+enum vb_cause {
+	VB_FOR_TARGET,
+	VB_FOR_EXCHANGE,
+	VB_FOR_OOM,
+};
+
+/**
  * enum vb_kind - what becomes of a batch that the host has acknowledged
  * @VB_KIND_PAGES: the worker collects the batch; nobody uses its pages before
  * @VB_KIND_NOTICE: a deflate notice: the guest uses its pages already.  The
@@ -72,6 +84,8 @@ struct vb_batch {
 	struct list_head node;
 	/** @op: inflate or deflate; set before the batch is sent */
 	enum vb_op op;
+	/** @cause: why it is sent; a VB_KIND_PAGES batch only, worker only */
+	enum vb_cause cause;
 	/** @kind: what becomes of the batch; constant */
 	enum vb_kind kind;
 	/** @order: log2 of the guest pages in a run: 0, or VB_BLOCK_ORDER */

@@ -97,7 +97,7 @@ static int vb_inflate_batch(struct vb_device *vb, const struct vb_goal *goal)
 	}
 	vb->exchanging = goal->exchange;
 	if (goal->exchange)
-		vb_counters_add(&vb->counters, VB_EXCHANGED, vb_batch_pages(batch));
+		batch->cause = VB_FOR_EXCHANGE;
 	vb_transfer_send(vb, batch, VB_INFLATE);
 	return 0;
 }

@@ -37,7 +37,8 @@ int vb_transfer_lower_priority(void)
  * @vb: the device
  *
  * Context: The worker.
- * Return: the batch, or NULL while all are sent.
+ * Return: the batch, which moves for the target until the caller says otherwise;
+ * NULL while all are sent.
  */
 struct vb_batch *vb_transfer_get(struct vb_device *vb)
 {
@@ -45,8 +46,10 @@ struct vb_batch *vb_transfer_get(struct vb_device *vb)
 
 	batch = list_first_entry_or_null(&vb->transfer.idle, struct vb_batch,
 					 node);
-	if (batch)
-		list_del_init(&batch->node);
+	if (!batch)
+		return NULL;
+	list_del_init(&batch->node);
+	batch->cause = VB_FOR_TARGET;
 	return batch;
 }
 
@@ -196,6 +199,8 @@ void vb_transfer_collect(struct vb_device *vb)
 		vb_transfer_count(vb, batch->op, -nr);
 		if (batch->op == VB_INFLATE) {
 			vb_store_commit(&vb->store, batch);
+			if (batch->cause == VB_FOR_EXCHANGE)
+				vb_counters_add(&vb->counters, VB_EXCHANGED, nr);
 		} else {
 			vb_store_abort(&vb->store, batch);
 			atomic_long_add(nr, &vb->transfer.returned);

@@ -3,8 +3,8 @@
 
 import time
 
-from case import oldest_and_newest, slow
-from gauge import (cached, free, go_offline, held, in_blocks, memory_blocks,
+from case import oldest_and_newest, one_kernel, slow
+from gauge import (cached, counters, free, go_offline, held, in_blocks, memory_blocks,
                    most_ballooned, offline, state, wait_state)
 from guest import MIB
 from simguest import (BOUND, IN_FLIGHT, SOME, all_back, bogus, deflate_unread, move,
@@ -152,6 +152,22 @@ def test_sim_block_ring_of_one(ctx):
                    indirect=False) as (sim, g):
         for pages in (SOME, 0):
             move(sim, pages)
+        all_back(g)
+
+
+@one_kernel
+def test_sim_exchange(ctx):
+    """A block is exchanged for single pages when the host has read it, not before."""
+    with simulated(ctx) as (sim, g):
+        for pages in A_BLOCK - 1, 2 * (A_BLOCK - 1):    # none of them in a block
+            move(sim, pages)
+        sim.hold(INFLATE)
+        sim.wait(lambda: sim.rings[INFLATE].pending)
+        assert counters(g)["exchanged_pages"] == 0
+        sim.release(INFLATE)
+        g.wait(lambda: in_blocks(g) == BLOCK, "the block")
+        assert counters(g)["exchanged_pages"] == A_BLOCK
+        move(sim, 0)
         all_back(g)
 
 
