@@ -212,6 +212,27 @@ void vb_transfer_collect(struct vb_device *vb)
 }
 
 /**
+ * vb_transfer_take_back() - give the guest what the host has not seen yet
+ * @vb: the device
+ *
+ * Context: The worker.
+ * Return: true if any page went back.
+ */
+bool vb_transfer_take_back(struct vb_device *vb)
+{
+	struct vb_batch *batch;
+	bool any = false;
+
+	while ((batch = vb_unsent_take(&vb->channel))) {
+		vb_transfer_count(vb, VB_INFLATE, -(long)vb_batch_pages(batch));
+		vb_store_abort(&vb->store, batch);
+		vb_transfer_put(vb, batch);
+		any = true;
+	}
+	return any;
+}
+
+/**
  * vb_transfer_init() - allocate all batches
  * @vb: the device
  *

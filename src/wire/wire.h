@@ -162,6 +162,9 @@ bool vb_channel_silent(struct vb_channel *channel);
 bool vb_channel_silent_on(struct vb_channel *channel, unsigned int queue);
 unsigned int vb_channel_report_room(struct vb_channel *channel);
 
+/* unsent.c: take back what is not before the host */
+struct vb_batch *vb_unsent_take(struct vb_channel *channel);
+
 /* virtqueues.c: find the device's virtqueues */
 int vb_virtqueues_open(struct vb_channel *channel,
 		       const struct vb_callbacks *callbacks);
