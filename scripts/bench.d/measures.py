@@ -15,7 +15,7 @@ from collections import Counter, namedtuple
 from functools import partial
 from pathlib import Path
 
-from rivals import BASE, PAGE, QUIET, Skip
+from rivals import BASE, PAGE, Skip
 from gauge import end, instructions, short_lists, warm
 from guest import MIB, NOTIFY, GuestError
 from machine import accelerator
@@ -131,15 +131,21 @@ def spent(count, action):
 
 
 def cost(setup, rival):
-    """Guest instructions for each page."""
+    """Guest instructions for each page: the slope between a small move and a large one.
+
+    So what does not depend on the size, a target to read and an idle guest, is no page's.
+    """
     with setup.guest(rival, setup.most, icount=True) as g:
-        def executed(action):
-            return spent(lambda: instructions(g), action)
-        idle = statistics.median(executed(lambda: time.sleep(QUIET)) for _ in range(3))
-        pages = (g.mem - small(g)) / PAGE
-        return medians([
-            {f"{way} [instructions a page]": (executed(lambda: g.resize(size)) - idle) / pages
-             for way, size in ways(g)} for _ in range(setup.rounds)])
+        large = g.mem - small(g)
+        sizes = large // 8, large
+
+        def slopes():
+            few, many = ([spent(lambda: instructions(g), lambda: g.resize(size))
+                          for size in (g.mem - moved, g.mem)] for moved in sizes)
+            pages = (sizes[1] - sizes[0]) / PAGE
+            return {f"{way} [instructions a page]": (b - a) / pages
+                    for way, a, b in zip(("shrink", "grow"), few, many)}
+        return medians([slopes() for _ in range(setup.rounds)])
 
 
 def traffic(setup, rival):
