@@ -66,9 +66,6 @@ static int vb_begin(struct vb_device *vb)
 	rc = vb_reclaim_start(&vb->reclaim);
 	if (rc)
 		goto err_oom;
-	rc = vb_hand_start(&vb->store.hand);
-	if (rc)
-		goto err_reclaim;
 	vb_poison_tell(vb->vdev);
 	virtio_device_ready(vb->vdev);
 	/* An earlier driver may have left a value other than 0. */
@@ -84,8 +81,6 @@ static int vb_begin(struct vb_device *vb)
 	vb_report_start(&vb->report);
 	return 0;
 
-err_reclaim:
-	vb_reclaim_stop(&vb->reclaim);
 err_oom:
 	vb_oom_stop(vb);
 err_channel:
@@ -114,7 +109,6 @@ static void vb_end(struct vb_device *vb)
 	WRITE_ONCE(vb->worker.stopping, true);
 	vb_oom_stop(vb);
 	vb_reclaim_stop(&vb->reclaim);
-	vb_hand_stop(&vb->store.hand);
 	vb_hint_stop(&vb->hint);
 	cancel_delayed_work_sync(&vb->worker.work);
 	vb_stats_stop(vb);

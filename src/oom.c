@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Deflate on OOM: the guest has run out of memory, and the kernel is about to
- * kill a program.
+ * The guest has run out of memory, and the kernel is about to kill a program.
+ * The policy pauses, so that the balloon does not take what the victim frees.
+ * With DEFLATE_ON_OOM the balloon gives memory back instead.  What the worker
+ * has in its hand goes back in any case: no host has heard of it.  The kernel calls
+ * no notifier if only a cgroup has run out of memory.
  */
 #include <linux/oom.h>
 
@@ -9,24 +12,56 @@
 
 /* Guest pages that one call of the notifier gives back: 4 MiB. */
 #define VB_OOM_GIFT	((4UL << 20) >> PAGE_SHIFT)
-/* Under MUST_TELL_HOST the notifier waits this long for the host. */
-#define VB_OOM_WAIT	HZ
+/*
+ * Under MUST_TELL_HOST the notifier waits this long for the host: the kernel
+ * holds oom_lock meanwhile.
+ */
+#define VB_OOM_WAIT	(HZ / 2)
 
-/* The worker deflates, since only the worker may use the batches. */
+/* Is nothing that was requested still to come? */
+static bool vb_oom_settled(struct vb_device *vb)
+{
+	return atomic_long_read(&vb->transfer.oom_returned) +
+	       atomic_long_read(&vb->oom.dropped) ==
+	       atomic_long_read(&vb->oom.requested);
+}
+
+static unsigned long vb_oom_wait(struct vb_device *vb, long before)
+{
+	atomic_long_t *returned = &vb->transfer.oom_returned;
+
+	if (!wait_event_timeout(vb->transfer.wait,
+				atomic_long_read(returned) != before ||
+				vb_oom_settled(vb) ||
+				vb_worker_stopping(&vb->worker), VB_OOM_WAIT))
+		vb->oom.stuck = before;
+	return atomic_long_read(returned) - before;
+}
+
+/*
+ * Ask the worker to deflate, since only the worker may use the batches.  What an
+ * earlier call has asked for, and not got, is still to come: this call waits for
+ * that, and asks for no more.  If the earlier call has waited in vain, and the
+ * host has let nothing go since, this one does not wait at all.
+ *
+ * Return: guest pages that the host let go while this call waited.
+ */
 static unsigned long vb_oom_ask(struct vb_device *vb)
 {
-	long before = atomic_long_read(&vb->transfer.returned);
+	long before = atomic_long_read(&vb->transfer.oom_returned);
 
-	if (!vb_store_held(&vb->store) || vb_channel_broken(&vb->channel) ||
+	if (vb_channel_broken(&vb->channel) ||
 	    vb_channel_silent_on(&vb->channel, VB_DEFLATE))
 		return 0;
-	atomic_long_set(&vb->oom.wanted, VB_OOM_GIFT);
+	if (vb_oom_settled(vb)) {
+		if (!vb_store_held(&vb->store))
+			return 0;
+		atomic_long_add(VB_OOM_GIFT, &vb->oom.requested);
+	} else if (vb->oom.stuck == before) {
+		return 0;
+	}
 	vb_worker_kick(&vb->worker);
-	wait_event_timeout(vb->transfer.wait,
-			   atomic_long_read(&vb->transfer.returned) != before ||
-			   vb_worker_stopping(&vb->worker), VB_OOM_WAIT);
-	atomic_long_set(&vb->oom.wanted, 0);
-	return atomic_long_read(&vb->transfer.returned) - before;
+	return vb_oom_wait(vb, before);
 }
 
 static unsigned long vb_oom_release(struct vb_device *vb)
@@ -35,11 +70,12 @@ static unsigned long vb_oom_release(struct vb_device *vb)
 	unsigned long nr;
 
 	while (freed < VB_OOM_GIFT) {
-		nr = vb_deflate_now(vb, VB_OOM_GIFT - freed);
+		nr = vb_deflate_now(vb, VB_OOM_GIFT - freed, VB_FOR_OOM);
 		if (!nr)
 			break;
 		freed += nr;
 	}
+	vb_counters_add(&vb->counters, VB_OOM_PAGES, freed);
 	return freed;
 }
 
@@ -48,44 +84,43 @@ static int vb_oom_notify(struct notifier_block *nb, unsigned long unused,
 {
 	struct vb_device *vb = container_of(nb, struct vb_device, oom.nb);
 	unsigned long *total = parm;
-	unsigned long freed;
+	unsigned long given = vb_hand_give(&vb->store.hand);
 
+	*total += given;
 	/* Notifiers of a higher priority, like that of hints, freed enough. */
-	if (*total >= VB_OOM_GIFT)
+	if (!given && *total >= VB_OOM_GIFT)
 		return NOTIFY_OK;
 	set_bit(VB_EVENT_OOM, &vb->worker.events);
-	freed = vb_must_tell(vb) ? vb_oom_ask(vb) : vb_oom_release(vb);
-	vb_counters_add(&vb->counters, VB_OOM_PAGES, freed);
+	if (*total < VB_OOM_GIFT && vb_deflates_on_oom(vb))
+		*total += vb_must_tell(vb) ? vb_oom_ask(vb) : vb_oom_release(vb);
 	vb_worker_kick(&vb->worker);
-	*total += freed;
 	return NOTIFY_OK;
 }
 
 /**
- * vb_oom_wanted() - how many pages does an OOM notifier wait for?
+ * vb_oom_due() - how many pages are still to be sent for OOM notifiers?
  * @vb: the device
  *
- * Context: Any.
- * Return: guest pages; 0 if no notifier waits.
- */
-unsigned long vb_oom_wanted(struct vb_device *vb)
-{
-	return atomic_long_read(&vb->oom.wanted);
-}
-
-/**
- * vb_oom_served() - the worker has sent a batch for the notifier
- * @vb: the device
+ * An empty balloon has none to send, so nobody waits for them any more.
  *
  * Context: The worker.
+ * Return: guest pages, above 0 under MUST_TELL_HOST only.
  */
-void vb_oom_served(struct vb_device *vb)
+unsigned long vb_oom_due(struct vb_device *vb)
 {
-	atomic_long_set(&vb->oom.wanted, 0);
+	unsigned long due = atomic_long_read(&vb->oom.requested) -
+			    atomic_long_read(&vb->oom.dropped) -
+			    vb->transfer.oom_sent;
+
+	if (!due || vb_store_held(&vb->store))
+		return due;
+	atomic_long_add(due, &vb->oom.dropped);
+	wake_up(&vb->transfer.wait);
+	return 0;
 }
 
 /**
- * vb_oom_start() - deflate on OOM from now on, if DEFLATE_ON_OOM is negotiated
+ * vb_oom_start() - notice an OOM from now on
  * @vb: the device; its queues are open
  *
  * Context: May sleep.
@@ -93,23 +128,25 @@ void vb_oom_served(struct vb_device *vb)
  */
 int vb_oom_start(struct vb_device *vb)
 {
-	if (!vb_deflates_on_oom(vb))
-		return 0;
-	vb->oom.nb.notifier_call = vb_oom_notify;
-	vb->oom.nb.priority = VB_OOM_PRIORITY;
-	return register_oom_notifier(&vb->oom.nb);
+	struct vb_oom *oom = &vb->oom;
+
+	atomic_long_set(&oom->requested,
+			atomic_long_read(&vb->transfer.oom_returned));
+	atomic_long_set(&oom->dropped, 0);
+	oom->stuck = -1;
+	oom->nb.notifier_call = vb_oom_notify;
+	oom->nb.priority = VB_OOM_PRIORITY;
+	return register_oom_notifier(&oom->nb);
 }
 
 /**
- * vb_oom_stop() - deflate on OOM no more; no notifier runs afterwards
+ * vb_oom_stop() - notice no OOM any more; no notifier runs afterwards
  * @vb: the device, stopping
  *
  * Context: May sleep.
  */
 void vb_oom_stop(struct vb_device *vb)
 {
-	if (!vb_deflates_on_oom(vb))
-		return;
 	wake_up(&vb->transfer.wait);
 	unregister_oom_notifier(&vb->oom.nb);
 }

@@ -32,12 +32,11 @@ struct vb_transfer {
 	 * worker, read anywhere
 	 */
 	unsigned long moving[VB_NR_OPS];
-	/**
-	 * @returned: guest pages that went back to the guest after the host had
-	 * read their deflate, since the device was bound; atomic
-	 */
-	atomic_long_t returned;
-	/** @wait: woken when @returned grows, and when the driver stops */
+	/** @oom_sent: guest pages in batches sent for an OOM; worker only */
+	unsigned long oom_sent;
+	/** @oom_returned: how many of @oom_sent the host has let go; atomic */
+	atomic_long_t oom_returned;
+	/** @wait: woken when @oom_returned grows, and when the driver stops */
 	wait_queue_head_t wait;
 };
 
@@ -76,13 +75,20 @@ struct vb_migrator {
  * struct vb_oom - the OOM notifier, and what it asks of the worker
  */
 struct vb_oom {
-	/** @nb: deflates on OOM; registered with DEFLATE_ON_OOM only */
+	/** @nb: called when the guest is out of memory */
 	struct notifier_block nb;
 	/**
-	 * @wanted: guest pages that a notifier waits for under MUST_TELL_HOST;
-	 * atomic
+	 * @requested: guest pages that calls have asked of the worker under
+	 * MUST_TELL_HOST; grows only while none of them is still to come; atomic
 	 */
-	atomic_long_t wanted;
+	atomic_long_t requested;
+	/** @dropped: how many of @requested were not to be had; atomic */
+	atomic_long_t dropped;
+	/**
+	 * @stuck: vb_transfer.oom_returned when a call last waited in vain, or
+	 * -1; the notifier only, which the kernel calls under oom_lock
+	 */
+	long stuck;
 };
 
 /**

@@ -145,6 +145,8 @@ void vb_transfer_send(struct vb_device *vb, struct vb_batch *batch,
 {
 	batch->op = op;
 	vb_transfer_count(vb, op, vb_batch_pages(batch));
+	if (batch->cause == VB_FOR_OOM)
+		vb->transfer.oom_sent += vb_batch_pages(batch);
 	/* The queues are open while the worker runs. */
 	WARN_ON_ONCE(!vb_channel_send(&vb->channel, batch));
 	vb_channel_pump(&vb->channel);
@@ -180,6 +182,14 @@ unsigned long vb_transfer_held(struct vb_device *vb)
 	return vb_store_held(&vb->store) + vb->transfer.moving[VB_INFLATE];
 }
 
+/* An OOM notifier may wait for these pages, which are free by now. */
+static void vb_transfer_returned(struct vb_device *vb, unsigned long nr)
+{
+	vb_counters_add(&vb->counters, VB_OOM_PAGES, nr);
+	atomic_long_add(nr, &vb->transfer.oom_returned);
+	wake_up(&vb->transfer.wait);
+}
+
 /**
  * vb_transfer_collect() - finish the batches that the host has acknowledged
  * @vb: the device
@@ -203,8 +213,8 @@ void vb_transfer_collect(struct vb_device *vb)
 				vb_counters_add(&vb->counters, VB_EXCHANGED, nr);
 		} else {
 			vb_store_abort(&vb->store, batch);
-			atomic_long_add(nr, &vb->transfer.returned);
-			wake_up(&vb->transfer.wait);
+			if (batch->cause == VB_FOR_OOM)
+				vb_transfer_returned(vb, nr);
 		}
 		vb_transfer_moved(vb, batch->op, nr);
 		vb_transfer_put(vb, batch);
@@ -273,6 +283,7 @@ void vb_transfer_empty(struct vb_device *vb)
 	vb_transfer_moved(vb, VB_DEFLATE, vb_store_held(&vb->store) +
 			  vb->transfer.moving[VB_DEFLATE]);
 	memset(vb->transfer.moving, 0, sizeof(vb->transfer.moving));
+	vb->transfer.oom_sent = atomic_long_read(&vb->transfer.oom_returned);
 	lost = vb_store_empty(&vb->store);
 	if (lost)
 		dev_err(&vb->vdev->dev, "%lu pages cannot be found and stay lost\n",

@@ -129,8 +129,10 @@ void vb_worker_write_actual(struct vb_device *vb, u32 actual);
 int vb_inflate_step(struct vb_device *vb, const struct vb_goal *goal);
 
 /* deflate.c: pages leave, before or after the host has read that */
-int vb_deflate_step(struct vb_device *vb, unsigned long nr);
-unsigned long vb_deflate_now(struct vb_device *vb, unsigned long nr);
+int vb_deflate_step(struct vb_device *vb, unsigned long nr,
+		    enum vb_cause cause);
+unsigned long vb_deflate_now(struct vb_device *vb, unsigned long nr,
+			     enum vb_cause cause);
 
 /* transfer.c: the worker's batches, idle, sent or finished */
 int vb_transfer_init(struct vb_device *vb);
@@ -161,8 +163,7 @@ void vb_migrate_drop(struct vb_device *vb);
 /* oom.c: the guest is out of memory */
 int vb_oom_start(struct vb_device *vb);
 void vb_oom_stop(struct vb_device *vb);
-unsigned long vb_oom_wanted(struct vb_device *vb);
-void vb_oom_served(struct vb_device *vb);
+unsigned long vb_oom_due(struct vb_device *vb);
 
 /* reserve.c: what the guest keeps */
 void vb_reserve_init(struct vb_device *vb);

@@ -125,8 +125,7 @@ static struct vb_goal vb_worker_goal(struct vb_device *vb)
  */
 static int vb_worker_advance(struct vb_device *vb, struct vb_goal *goal)
 {
-	long wanted;
-	int rc;
+	long due;
 
 	vb_transfer_collect(vb);
 	vb_migrate_settle(vb);
@@ -135,13 +134,10 @@ static int vb_worker_advance(struct vb_device *vb, struct vb_goal *goal)
 		return -EIO;
 
 	*goal = vb_worker_goal(vb);
-	wanted = vb_oom_wanted(vb);
-	if (wanted) {
-		goal->step = -wanted;
-		rc = vb_deflate_step(vb, wanted);
-		if (!rc)
-			vb_oom_served(vb);
-		return rc;
+	due = vb_oom_due(vb);
+	if (due) {
+		goal->step = -due;
+		return vb_deflate_step(vb, due, VB_FOR_OOM);
 	}
 	if (goal->step > 0)
 		return vb_inflate_step(vb, goal);
@@ -149,7 +145,7 @@ static int vb_worker_advance(struct vb_device *vb, struct vb_goal *goal)
 	if (goal->step < 0 && !vb->exchanging && vb_transfer_take_back(vb))
 		return 0;
 	if (goal->step < 0)
-		return vb_deflate_step(vb, -goal->step);
+		return vb_deflate_step(vb, -goal->step, VB_FOR_TARGET);
 	if (vb_channel_busy(&vb->channel) || vb_migrate_parked(vb) ||
 	    vb_worker_host_silent(vb))
 		return -EBUSY;

@@ -5,33 +5,8 @@
  * memory meanwhile, whatever was negotiated, since they are not in the balloon.
  */
 #include <linux/mm.h>
-#include <linux/oom.h>
 
 #include "store/hand.h"
-
-/* Before the balloon itself gives: see VB_OOM_PRIORITY. */
-#define VB_HAND_PRIORITY	90
-
-static int vb_hand_notify(struct notifier_block *nb, unsigned long unused,
-			  void *parm)
-{
-	struct vb_hand *hand = container_of(nb, struct vb_hand, nb);
-	unsigned long *freed = parm;
-	struct page *page, *next;
-	LIST_HEAD(pages);
-
-	spin_lock(&hand->lock);
-	list_splice_init(&hand->pages, &pages);
-	spin_unlock(&hand->lock);
-
-	list_for_each_entry_safe(page, next, &pages, lru) {
-		WRITE_ONCE(hand->emptied, true);
-		list_del(&page->lru);
-		__free_page(page);
-		++*freed;
-	}
-	return NOTIFY_OK;
-}
 
 /**
  * vb_hand_add() - take a page into the hand
@@ -75,13 +50,37 @@ bool vb_hand_emptied(const struct vb_hand *hand)
  * @hand: the hand; empty afterwards
  * @pages: an empty list; gets the pages
  *
- * Context: The worker.
+ * Context: The worker, or an OOM notifier.
  */
 void vb_hand_drain(struct vb_hand *hand, struct list_head *pages)
 {
 	spin_lock(&hand->lock);
 	list_splice_init(&hand->pages, pages);
 	spin_unlock(&hand->lock);
+}
+
+/**
+ * vb_hand_give() - give all pages in the hand back to the guest
+ * @hand: the hand; empty afterwards
+ *
+ * Context: An OOM notifier.
+ * Return: guest pages.
+ */
+unsigned long vb_hand_give(struct vb_hand *hand)
+{
+	struct page *page, *next;
+	unsigned long nr = 0;
+	LIST_HEAD(pages);
+
+	vb_hand_drain(hand, &pages);
+	list_for_each_entry_safe(page, next, &pages, lru) {
+		list_del(&page->lru);
+		__free_page(page);
+		nr++;
+	}
+	if (nr)
+		WRITE_ONCE(hand->emptied, true);
+	return nr;
 }
 
 /**
@@ -94,29 +93,4 @@ void vb_hand_init(struct vb_hand *hand)
 {
 	spin_lock_init(&hand->lock);
 	INIT_LIST_HEAD(&hand->pages);
-	hand->nb.notifier_call = vb_hand_notify;
-	hand->nb.priority = VB_HAND_PRIORITY;
-}
-
-/**
- * vb_hand_start() - watch for an OOM
- * @hand: the hand, initialised
- *
- * Context: May sleep.
- * Return: 0, or the notifier chain's error.
- */
-int vb_hand_start(struct vb_hand *hand)
-{
-	return register_oom_notifier(&hand->nb);
-}
-
-/**
- * vb_hand_stop() - watch no more; no notifier runs afterwards
- * @hand: the hand, started
- *
- * Context: May sleep.
- */
-void vb_hand_stop(struct vb_hand *hand)
-{
-	unregister_oom_notifier(&hand->nb);
 }

@@ -12,7 +12,6 @@
 #define VB_STORE_H
 
 #include <linux/atomic.h>
-#include <linux/notifier.h>
 #include <linux/spinlock.h>
 
 #include "batch.h"
@@ -28,13 +27,11 @@
  * struct vb_hand - pages that the worker has allocated and may not keep
  */
 struct vb_hand {
-	/** @nb: gives @pages back on OOM */
-	struct notifier_block nb;
 	/** @lock: guards @pages; no other lock inside */
 	spinlock_t lock;
 	/** @pages: linked by lru; empty but while the worker reclaims; @lock */
 	struct list_head pages;
-	/** @emptied: @nb has taken pages; written by it and the worker */
+	/** @emptied: an OOM has taken pages; written by its notifier and the worker */
 	bool emptied;
 };
 
@@ -90,7 +87,7 @@ void vb_store_abort(struct vb_store *store, struct vb_batch *batch);
 void vb_store_take(struct vb_store *store, struct vb_batch *batch,
 		   unsigned long nr);
 unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
-			       struct vb_batch **notice);
+			       enum vb_cause cause, struct vb_batch **notice);
 
 /* supply.c: where pages come from */
 unsigned long vb_supply_room(void);
@@ -105,14 +102,13 @@ void vb_single_replace(struct vb_store *store, struct page *newpage,
 int vb_single_forget(struct vb_store *store, struct page *page);
 
 /* hand.c: pages that the worker may not keep */
-int vb_hand_start(struct vb_hand *hand);
-void vb_hand_stop(struct vb_hand *hand);
+unsigned long vb_hand_give(struct vb_hand *hand);
 
 /* block.c: blocks of 2 MiB */
 void vb_block_take(struct vb_store *store, struct vb_batch *batch,
 		   unsigned long nr);
 unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
-			       struct vb_batch **notice);
+			       enum vb_cause cause, struct vb_batch **notice);
 int vb_block_forget(struct vb_store *store, struct page *page);
 void vb_block_free(struct vb_store *store, struct page *page);
 unsigned long vb_block_count(const struct vb_store *store);

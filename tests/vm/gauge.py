@@ -61,6 +61,17 @@ def zones(g, *names):
     return sum(map(int, figures)) * PAGE
 
 
+def usable(g):
+    """Free memory that a program can have: less what the kernel keeps for itself."""
+    pages = 0
+    for zone in g.read("/proc/zoneinfo").split("\nNode "):
+        def figure(name):
+            return sum(map(int, re.findall(rf"^\s+{name}\s+(\d+)$", zone, re.M)))
+        kept = figure("min") + int(re.findall(r"protection: .*?(\d+)\)", zone)[0])
+        pages += max(0, figure("pages free") - kept) + figure("count:")
+    return pages * PAGE
+
+
 def instructions(g):
     """Instructions executed by all tasks: under -icount a nanosecond is one.
 

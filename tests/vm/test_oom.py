@@ -3,9 +3,9 @@
 
 import time
 
-from case import one_kernel
-from gauge import (OOM_KILLED, PAGE, balloon, boot, counters, free, held, move, noise, said,
-                   wait_free)
+from case import one_kernel, slow
+from gauge import (OOM_KILLED, PAGE, balloon, boot, counters, end, free, held, memhog,
+                   move, noise, said, usable, wait_free)
 from guest import MIB
 
 TAKEN = 192 * MIB       # in the balloon
@@ -31,14 +31,16 @@ def test_oom_deflates(ctx):
         move(g, g.mem - TAKEN)
         assert g.meminfo()["MemTotal"] == total
 
-        assert hog(g) == (True, 0)
-        given = counters(g)["oom_pages"] * 4096
+        job = memhog(g, f"hold {(free(g) + MORE) // MIB}M")
+        beyond = usable(g)
+        assert g.vmstat()["oom_kill"] == 0
+        given = counters(g)["oom_pages"] * PAGE
         left = TAKEN - given
-        ctx.log(f"{given / MIB:.1f} MiB given, {held(g) / MIB:.1f} left")
-        # not much more than the job needed: each call gives 4 MiB; but blocks of 2 MiB
-        # linger on the per-CPU lists, where no smaller page is taken from them (seen:
-        # 16 MiB beyond the job on 6.1 and 7.x, 44 on 6.12)
-        assert MORE // 2 <= given <= MORE + 56 * MIB + noise(g), given
+        ctx.log(f"{given / MIB:.1f} MiB given, {beyond / MIB:.1f} too much, "
+                f"{held(g) / MIB:.1f} left")
+        assert MORE // 2 <= given, given
+        assert beyond <= 4 * MIB + noise(g), beyond
+        end(g, job)
         assert g.meminfo()["MemTotal"] == total
         assert held(g) == left, (held(g), left)
         g.wait_actual(g.mem - left)
@@ -57,6 +59,30 @@ def test_oom_deflates(ctx):
         wait_free(g, before - noise(g))
 
 
+@slow
+def test_oom_enough(ctx):
+    """The job gets not much more than it needs, though each call gives 4 MiB.
+
+    Blocks that were given as such lay on the per-CPU lists, most of all with several
+    CPUs: more than 8 MiB too much in three rounds of four on 6.12 and 7.x, up to 30. As
+    single pages it is 6 MiB, but for a rare round: hence the middle one of five.
+    """
+    with boot(ctx, 512, smp=2, props={"deflate-on-oom": "on"}) as g:
+        g.insmod()
+        beyond = []
+        for _ in range(5):
+            move(g, g.mem - TAKEN)
+            before = counters(g)["oom_pages"]
+            job = memhog(g, f"hold {(free(g) + MORE) // MIB}M")
+            beyond.append(usable(g))
+            assert counters(g)["oom_pages"] > before, "memory never ran out"
+            end(g, job)
+            move(g, g.mem)
+        assert g.vmstat()["oom_kill"] == 0
+        ctx.log(f"{[round(size / MIB, 1) for size in beyond]} MiB too much")
+        assert sorted(beyond)[2] <= 4 * MIB + noise(g), beyond
+
+
 def test_oom_does_not(ctx):
     """Without it the job dies, and the balloon stays as it is."""
     with boot(ctx, 512, props={"deflate-on-oom": "off"}) as g:
@@ -69,6 +95,11 @@ def test_oom_does_not(ctx):
         assert held(g) == TAKEN == g.mem - g.actual()
         assert balloon(g, "state") == "idle"
         assert counters(g)["oom_pages"] == 0
+        # nor does it take what the job has left, if the host wants that just now
+        g.set_balloon(g.mem - TAKEN - 32 * MIB)
+        time.sleep(PAUSE)
+        assert held(g) == TAKEN, "inflated again at once"
+        assert balloon(g, "limited_by") == "oom"
         move(g, g.mem)
         assert g.meminfo()["MemTotal"] == total
 

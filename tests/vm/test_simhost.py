@@ -4,7 +4,7 @@ import random
 import time
 
 from case import slow
-from gauge import OOM_KILLED, free, said, wait_free, wait_state
+from gauge import OOM_KILLED, counters, free, held, said, wait_free, wait_state
 from guest import MIB
 from machine import script
 from simguest import (BOUND, CLOSE, IN_FLIGHT, SOME, all_back, bogus, deflate_unread,
@@ -12,6 +12,7 @@ from simguest import (BOUND, CLOSE, IN_FLIGHT, SOME, all_back, bogus, deflate_un
 from simhost import (DEFLATE, DEFLATE_ON_OOM, INFLATE, MUST_TELL_HOST, PAGE,
                      STATS, STATS_VQ)
 
+GIFT = 4 * MIB // PAGE          # pages that an OOM asks for
 SLIPS = 10                      # there and back; the first got lost, where that was possible
 
 
@@ -253,6 +254,27 @@ def test_sim_silent_oom_must_tell(ctx):
         assert starve(g, free(g) + 100 * MIB) == 1
         g.rmmod(timeout=BOUND)
         all_back(g)
+
+
+@slow
+def test_sim_late_oom_must_tell(ctx):
+    """Many ask while the host reads nothing: it gives once, late, what counts as given."""
+    with simulated(ctx, features={STATS_VQ, DEFLATE_ON_OOM, MUST_TELL_HOST}) \
+            as (sim, g):
+        move(sim, 3 * SOME)
+        assert starve(g, free(g) + 30 * MIB) == 0
+        given = counters(g)["oom_pages"]
+        assert given == 3 * SOME - held(g) // PAGE > 0, given
+        sim.hold(DEFLATE)
+        g.allow.append(OOM_KILLED)
+        for _ in range(2):
+            assert starve(g, free(g) + 100 * MIB) == 1
+        sim.release(DEFLATE)
+        g.wait(lambda: counters(g)["oom_pages"] > given, "the late pages")
+        time.sleep(1)
+        left = held(g) // PAGE
+        assert counters(g)["oom_pages"] == 3 * SOME - left == given + GIFT, (given, left)
+        move(sim, SOME)
 
 
 def test_sim_bogus_inflate(ctx):
