@@ -181,20 +181,14 @@ static unsigned long vb_store_lacking(struct vb_store *store, unsigned long nr)
  * @batch gets fewer pages than @nr if it is full, and fewer or none while pages
  * are isolated for a migration.
  *
- * Context: Process context; takes the core's lock.  Allocates
- * nothing.
+ * Context: Process context; takes the core's lock.  Allocates nothing.
  */
 void vb_store_take(struct vb_store *store, struct vb_batch *batch,
 		   unsigned long nr)
 {
-	unsigned long lacking = vb_store_lacking(store, nr);
-
-	if (lacking) {
-		vb_block_take(store, batch, lacking);
-		if (batch->nr)
-			return;
-	}
-	vb_single_take(store, batch, vb_store_tail(store, nr));
+	vb_block_take(store, batch, vb_store_lacking(store, nr));
+	if (!batch->nr)
+		vb_single_take(store, batch, vb_store_tail(store, nr));
 	if (!batch->nr)
 		vb_block_take(store, batch, nr / VB_BLOCK_PAGES);
 }
@@ -209,25 +203,23 @@ void vb_store_take(struct vb_store *store, struct vb_batch *batch,
  * The notice lives in a page that leaves the balloon, so that nothing is
  * allocated.  The channel frees that page when the host has read the notice.
  *
- * Context: Process context, also when memory has run out; takes the
- * core's lock.
+ * Context: Process context, also when memory has run out; takes the core's lock.
  * Return: guest pages that left the balloon.
  */
 unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
 			       enum vb_cause cause, struct vb_batch **notice)
 {
-	unsigned long lacking = vb_store_lacking(store, nr);
 	unsigned long released;
 
-	if (lacking) {
-		released = vb_block_release(store, lacking, cause, notice);
-		if (released)
-			return released;
-	}
-	released = vb_single_release(store, vb_store_tail(store, nr), notice);
-	if (released)
-		return released;
-	return vb_block_release(store, nr / VB_BLOCK_PAGES, cause, notice);
+	released = vb_block_release(store, vb_store_lacking(store, nr), cause,
+				    notice);
+	if (!released)
+		released = vb_single_release(store, vb_store_tail(store, nr),
+					     notice);
+	if (!released)
+		released = vb_block_release(store, nr / VB_BLOCK_PAGES, cause,
+					    notice);
+	return released;
 }
 
 /**
