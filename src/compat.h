@@ -111,6 +111,12 @@ static inline void vb_balloon_count(struct page *page, long pages)
 #endif
 }
 
+/* Without CONFIG_PM_SLEEP nothing is frozen, and nothing restored. */
+#ifndef CONFIG_PM_SLEEP
+static inline int virtio_device_freeze(struct virtio_device *vdev) { return 0; }
+static inline int virtio_device_restore(struct virtio_device *vdev) { return 0; }
+#endif
+
 /* Most virtqueues that vb_find_vqs() finds on any kernel. */
 #define VB_COMPAT_VQS	8
 

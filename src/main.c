@@ -234,8 +234,14 @@ static int vb_probe(struct virtio_device *vdev)
 	rc = vb_start(vb);
 	if (rc)
 		goto err_reboot;
+	/* Last: when it begins the conversation again, it must have begun. */
+	rc = vb_hibernate_init(vb);
+	if (rc)
+		goto err_stop;
 	return 0;
 
+err_stop:
+	vb_stop(vb);
 err_reboot:
 	unregister_reboot_notifier(&vb->reboot_nb);
 err_sysfs:
@@ -249,6 +255,7 @@ static void vb_remove(struct virtio_device *vdev)
 {
 	struct vb_device *vb = vdev->priv;
 
+	vb_hibernate_exit(vb);
 	unregister_reboot_notifier(&vb->reboot_nb);
 	vb_sysfs_remove(vb);
 	vb_stop(vb);

@@ -86,6 +86,8 @@ struct vb_device {
 	bool leaving;
 	/** @reboot_nb: called before shutdown, reboot and kexec */
 	struct notifier_block reboot_nb;
+	/** @hibernate_nb: called before and after hibernation */
+	struct notifier_block hibernate_nb;
 	/** @dir: the folder balloon/ in sysfs; constant while it exists */
 	struct kobject *dir;
 };
@@ -164,6 +166,10 @@ void vb_migrate_drop(struct vb_device *vb);
 int vb_oom_start(struct vb_device *vb);
 void vb_oom_stop(struct vb_device *vb);
 unsigned long vb_oom_due(struct vb_device *vb);
+
+/* hibernate.c: the kernel makes or loads an image of the guest's memory */
+int vb_hibernate_init(struct vb_device *vb);
+void vb_hibernate_exit(struct vb_device *vb);
 
 /* reserve.c: what the guest keeps */
 void vb_reserve_init(struct vb_device *vb);

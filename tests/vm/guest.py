@@ -248,6 +248,10 @@ class Guest(Inside):
     def wakeup(self, timeout=60):
         """End suspend(); returns when the agent answers."""
         self.qmp("system_wakeup")
+        self.wait_awake(timeout)
+
+    def wait_awake(self, timeout=60):
+        """Wait until the agent answers in a guest that wakes up."""
         # The guest resets its serial port as it wakes: a ping may be lost there.
         pings = [self.agent.request("ping")]
 

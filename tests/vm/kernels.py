@@ -10,6 +10,7 @@ TABLE = TESTS / "kernels"
 
 # what tests may need, and the option of a kernel's configuration that brings it
 FEATURES = {"cma": "CONFIG_DMA_CMA",    # with a size on the command line
+            "hibernation": "CONFIG_HIBERNATION_SNAPSHOT_DEV",
             "page poisoning": "CONFIG_PAGE_POISONING"}
 
 
