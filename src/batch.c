@@ -64,6 +64,22 @@ void vb_batch_free(struct vb_batch *batch)
 }
 
 /**
+ * vb_batch_free_notices() - free deflate notices, with the pages they live in
+ * @notices: the notices; empty afterwards
+ *
+ * Context: Any, but not under a lock: there may be many notices, and
+ * init_on_free writes each of their pages.
+ */
+void vb_batch_free_notices(struct list_head *notices)
+{
+	struct vb_batch *notice, *next;
+
+	list_for_each_entry_safe(notice, next, notices, node)
+		free_page((unsigned long)notice);
+	INIT_LIST_HEAD(notices);
+}
+
+/**
  * vb_batch_pages() - count the pages of a batch
  * @batch: the batch
  *

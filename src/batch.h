@@ -126,6 +126,7 @@ static inline bool vb_batch_can_name(unsigned long pfn)
 
 struct vb_batch *vb_batch_alloc(enum vb_kind kind, unsigned int capacity);
 void vb_batch_free(struct vb_batch *batch);
+void vb_batch_free_notices(struct list_head *notices);
 void vb_batch_init(struct vb_batch *batch, enum vb_kind kind,
 		   unsigned int capacity, u32 *pfn);
 unsigned long vb_batch_pages(const struct vb_batch *batch);

@@ -41,17 +41,17 @@ static void vb_channel_count(unsigned int *count, int batches)
 	WRITE_ONCE(*count, *count + batches);
 }
 
+/* Deflate notices stay in their list, for vb_batch_free_notices(). */
 static void vb_channel_settle(struct vb_channel *channel,
 			      struct vb_batch *batch)
 {
 	lockdep_assert_held(&channel->lock);
 
-	list_del_init(&batch->node);
 	vb_channel_count(&channel->unacked[batch->op], -1);
-	if (batch->kind == VB_KIND_NOTICE) {
+	if (batch->kind == VB_KIND_NOTICE)
 		vb_channel_count(&channel->owed, -1);
-		free_page((unsigned long)batch);
-	}
+	else
+		list_del_init(&batch->node);
 }
 
 static void vb_channel_wake(struct vb_channel *channel, struct vb_batch *batch)
@@ -167,6 +167,7 @@ bool vb_channel_reap(struct vb_channel *channel)
 	list_for_each_entry_safe(batch, next, &finished, node)
 		vb_channel_finish(channel, batch);
 	spin_unlock_irqrestore(&channel->lock, flags);
+	vb_batch_free_notices(&finished);
 
 	vb_counters_add(channel->counters, VB_BUFFERS, acked);
 	return acked;
@@ -350,6 +351,7 @@ void vb_channel_abandon(struct vb_channel *channel)
 		list_for_each_entry_safe(batch, next, &dropped, node)
 			vb_channel_drop(channel, batch);
 		spin_unlock_irqrestore(&channel->lock, flags);
+		vb_batch_free_notices(&dropped);
 	}
 	while (vb_channel_acked(channel))
 		;
