@@ -4,6 +4,7 @@
  *
  * Lifecycle: probe and remove, suspend and resume, shutdown and kexec.
  */
+#include <linux/crash_dump.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/reboot.h>
@@ -217,6 +218,14 @@ static int vb_probe(struct virtio_device *vdev)
 	if (!vdev->config->get) {
 		dev_err(&vdev->dev, "the transport has no config space\n");
 		return -EINVAL;
+	}
+	/*
+	 * The target is for the whole guest, of which this kernel has a small
+	 * part, and needs that part to save what is in the rest.
+	 */
+	if (is_kdump_kernel()) {
+		dev_info(&vdev->dev, "leaves the balloon alone: this kernel runs to save a crash dump\n");
+		return -ENODEV;
 	}
 	vb = vb_alloc(vdev);
 	if (!vb)
