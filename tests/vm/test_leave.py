@@ -19,6 +19,10 @@ TAKEN = 320 * MIB       # in the balloon
 # 16 MiB available, and the 13 MiB that 7.3 may have on per-CPU lists, which are not counted.
 FRAGMENTED = "fragment=480M sysctl.vm.compaction_proactiveness=0"
 TRIES = 10
+# The kernel writes each page that is freed; a boot writes all of them.
+WRITES = "init_on_free=1"
+WRITTEN = 16 * MIB      # in-tree: 2 MiB
+KEXEC = "Starting new kernel"
 DRIVERS = "/sys/bus/virtio/drivers"
 
 
@@ -169,6 +173,38 @@ def test_leave_reboot(ctx):
         subject.again()
 
 
+def stays_unwritten(g, gone):
+    """Until gone(), the host need not find memory for what is in the balloon."""
+    def left():
+        nonlocal most
+        now = g.ram_rss()
+        if gone():          # and what comes next may have written something
+            return True
+        most = max(most, now)
+        return False
+    most = before = g.ram_rss()
+    g.wait(left, "the guest to leave", poll=0)
+    assert most - before <= WRITTEN, f"{(most - before) // MIB} MiB were written"
+
+
+@slow
+@oldest_and_newest
+def test_leave_unwritten(ctx):
+    """Where the kernel writes pages that are freed, the host need not find memory for
+    a guest that goes."""
+    for how in "poweroff", "reboot":
+        with ctx.guest(mem=512, append=f"vballoon {WRITES}") as g:
+            # a reboot is a shutdown (-no-reboot), and QEMU stays to be looked at
+            g.qmp("set-action", shutdown="pause")
+            move(g, g.mem - TAKEN)
+            before = g.ram_rss()
+            g.bg(f"{how} -f")
+            g.wait(lambda: not g.qmp("query-status")["running"], how)
+            written = g.ram_rss() - before
+            ctx.log(f"{how}: {before // MIB} MiB, then {written / MIB:+.1f}")
+            assert written <= WRITTEN, f"{how} wrote {written // MIB} MiB"
+
+
 def kexec_disk(kernel, folder):
     """A disk (a tar file) with that kernel and a program that starts it."""
     program, disk = f"{folder}/kexec", f"{folder}/disk"
@@ -185,9 +221,10 @@ def kexec_disk(kernel, folder):
 @slow
 @oldest_and_newest
 def test_leave_kexec(ctx):
-    """The next kernel finds all of the guest's memory, without a reset."""
+    """The next kernel finds all of the guest's memory, without a reset; the host need
+    not find it before."""
     with tempfile.TemporaryDirectory() as folder, \
-            fragmented(ctx, extra=kexec_disk(ctx.kernel, folder)) as g:
+            fragmented(ctx, WRITES, extra=kexec_disk(ctx.kernel, folder)) as g:
         subject = Subject(g, reboots=True)
         for phase in (subject.rest, subject.inflating):
             g.insmod()
@@ -195,7 +232,9 @@ def test_leave_kexec(ctx):
                  "tar xf /dev/vda -C /k", 60)
             phase()
             boots = g.agent.boots
+            starts = g.console().count(KEXEC)
             g.bg('/k/kexec /k/vmlinuz /k/initrd "$(cat /proc/cmdline)"')
+            stays_unwritten(g, lambda: g.console().count(KEXEC) > starts)
             g.wait(lambda: g.agent.boots > boots, "the agent of the next kernel", 90)
             assert not g.events("RESET")
             subject.back()
