@@ -24,22 +24,20 @@ static void vb_deflate_finish(struct vb_device *vb, struct vb_batch *notice,
  * vb_deflate_now() - give pages back to the guest at once
  * @vb: the device, without MUST_TELL_HOST
  * @nr: guest pages wanted
- * @cause: why they leave
  *
  * The worker posts the deflate notice when it runs next.
  *
  * Context: Process context, also when memory has run out.  Allocates nothing.
  * Return: guest pages given back, which may be fewer than @nr.
  */
-unsigned long vb_deflate_now(struct vb_device *vb, unsigned long nr,
-			     enum vb_cause cause)
+unsigned long vb_deflate_now(struct vb_device *vb, unsigned long nr)
 {
 	struct vb_batch *notice;
 
-	/* An OOM asks for 4 MiB, however small the balloon is. */
+	/* An OOM asks for 2 MiB, however small the balloon is. */
 	nr = min(nr, vb_store_held(&vb->store));
 	vb_channel_release_begin(&vb->channel);
-	nr = vb_store_release(&vb->store, nr, cause, &notice);
+	nr = vb_store_release(&vb->store, nr, &notice);
 	vb_deflate_finish(vb, notice, nr);
 	return nr;
 }
@@ -63,7 +61,7 @@ int vb_deflate_step(struct vb_device *vb, unsigned long nr,
 	if (!nr)
 		return -EBUSY;
 	if (!vb_must_tell(vb))
-		return vb_deflate_now(vb, nr, cause) ? 0 : -EAGAIN;
+		return vb_deflate_now(vb, nr) ? 0 : -EAGAIN;
 
 	nr = vb_transfer_fit(vb, VB_DEFLATE, nr);
 	if (!nr)

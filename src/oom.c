@@ -10,8 +10,8 @@
 
 #include "vballoon.h"
 
-/* Guest pages that one call of the notifier gives back: 4 MiB. */
-#define VB_OOM_GIFT	((4UL << 20) >> PAGE_SHIFT)
+/* Guest pages that one call of the notifier gives back: 2 MiB. */
+#define VB_OOM_GIFT	((2UL << 20) >> PAGE_SHIFT)
 /*
  * Under MUST_TELL_HOST the notifier waits this long for the host: the kernel
  * holds oom_lock meanwhile.
@@ -70,7 +70,7 @@ static unsigned long vb_oom_release(struct vb_device *vb)
 	unsigned long nr;
 
 	while (freed < VB_OOM_GIFT) {
-		nr = vb_deflate_now(vb, VB_OOM_GIFT - freed, VB_FOR_OOM);
+		nr = vb_deflate_now(vb, VB_OOM_GIFT - freed);
 		if (!nr)
 			break;
 		freed += nr;

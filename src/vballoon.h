@@ -133,8 +133,7 @@ int vb_inflate_step(struct vb_device *vb, const struct vb_goal *goal);
 /* deflate.c: pages leave, before or after the host has read that */
 int vb_deflate_step(struct vb_device *vb, unsigned long nr,
 		    enum vb_cause cause);
-unsigned long vb_deflate_now(struct vb_device *vb, unsigned long nr,
-			     enum vb_cause cause);
+unsigned long vb_deflate_now(struct vb_device *vb, unsigned long nr);
 
 /* transfer.c: the worker's batches, idle, sent or finished */
 int vb_transfer_init(struct vb_device *vb);

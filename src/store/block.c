@@ -108,32 +108,6 @@ static void vb_block_split(struct vb_store *store, struct page *page)
 }
 
 /*
- * Free a block page by page, but for @kept pages after the first one.  That is
- * what an allocation needs that has run out of memory: it looks for single pages
- * on the list of its own CPU, and was measured to find larger ones too late.
- */
-static void vb_block_scatter(struct vb_store *store, struct page *page,
-			     unsigned long kept)
-{
-	unsigned long i;
-
-	vb_block_split(store, page);
-	__free_page(page);
-	for (i = 1 + kept; i < VB_BLOCK_PAGES; i++)
-		__free_page(page + i);
-}
-
-/* Free a block that leaves for this reason. */
-static void vb_block_free_for(struct vb_store *store, struct page *page,
-			      enum vb_cause cause)
-{
-	if (cause == VB_FOR_OOM)
-		vb_block_scatter(store, page, 0);
-	else
-		vb_block_free(store, page);
-}
-
-/*
  * Pages of a block that the kernel's core does not know, since it knows the
  * first one only.
  */
@@ -179,8 +153,7 @@ void vb_block_abort(struct vb_store *store, struct vb_batch *batch)
 	unsigned int i;
 
 	for (i = 0; i < batch->nr; i++)
-		vb_block_free_for(store, pfn_to_page(batch->pfn[i]),
-				  batch->cause);
+		vb_block_free(store, pfn_to_page(batch->pfn[i]));
 	batch->nr = 0;
 }
 
@@ -246,8 +219,12 @@ static struct vb_batch *vb_block_notice(struct vb_store *store,
 					struct page *page)
 {
 	struct vb_batch *batch = page_address(page + 1);
+	unsigned long i;
 
-	vb_block_scatter(store, page, 1);
+	vb_block_split(store, page);
+	__free_page(page);
+	for (i = 2; i < VB_BLOCK_PAGES; i++)
+		__free_page(page + i);
 	vb_batch_init(batch, VB_KIND_NOTICE, VB_BLOCK_CHUNK,
 		      (u32 *)(batch + 1));
 	batch->op = VB_DEFLATE;
@@ -259,7 +236,6 @@ static struct vb_batch *vb_block_notice(struct vb_store *store,
  * vb_block_release() - give blocks back to the guest at once
  * @store: the store
  * @nr: blocks wanted; one call gives VB_BLOCK_CHUNK at the most
- * @cause: why they leave
  * @notice: gets the deflate notice, or NULL if the host needs none
  *
  * Context: Process context, also when memory has run out; takes the core's lock.
@@ -267,7 +243,7 @@ static struct vb_batch *vb_block_notice(struct vb_store *store,
  * Return: guest pages that left the balloon.
  */
 unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
-			       enum vb_cause cause, struct vb_batch **notice)
+			       struct vb_batch **notice)
 {
 	struct vb_batch *batch = NULL;
 	struct page *page, *next;
@@ -281,7 +257,7 @@ unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
 		if (store->tells_blocks && !batch)
 			batch = vb_block_notice(store, page);
 		else
-			vb_block_free_for(store, page, cause);
+			vb_block_free(store, page);
 		if (batch)
 			batch->pfn[batch->nr++] = pfn;
 		cond_resched();

@@ -197,7 +197,6 @@ void vb_store_take(struct vb_store *store, struct vb_batch *batch,
  * vb_store_release() - give pages back to the guest at once
  * @store: the store
  * @nr: guest pages wanted, no more than the store holds; one call gives a part
- * @cause: why they leave
  * @notice: gets the deflate notice, or NULL if the host needs none
  *
  * The notice lives in a page that leaves the balloon, so that nothing is
@@ -207,18 +206,16 @@ void vb_store_take(struct vb_store *store, struct vb_batch *batch,
  * Return: guest pages that left the balloon.
  */
 unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
-			       enum vb_cause cause, struct vb_batch **notice)
+			       struct vb_batch **notice)
 {
 	unsigned long released;
 
-	released = vb_block_release(store, vb_store_lacking(store, nr), cause,
-				    notice);
+	released = vb_block_release(store, vb_store_lacking(store, nr), notice);
 	if (!released)
 		released = vb_single_release(store, vb_store_tail(store, nr),
 					     notice);
 	if (!released)
-		released = vb_block_release(store, nr / VB_BLOCK_PAGES, cause,
-					    notice);
+		released = vb_block_release(store, nr / VB_BLOCK_PAGES, notice);
 	return released;
 }
 

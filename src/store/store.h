@@ -87,7 +87,7 @@ void vb_store_abort(struct vb_store *store, struct vb_batch *batch);
 void vb_store_take(struct vb_store *store, struct vb_batch *batch,
 		   unsigned long nr);
 unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
-			       enum vb_cause cause, struct vb_batch **notice);
+			       struct vb_batch **notice);
 
 /* supply.c: where pages come from */
 unsigned long vb_supply_room(void);
@@ -108,7 +108,7 @@ unsigned long vb_hand_give(struct vb_hand *hand);
 void vb_block_take(struct vb_store *store, struct vb_batch *batch,
 		   unsigned long nr);
 unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
-			       enum vb_cause cause, struct vb_batch **notice);
+			       struct vb_batch **notice);
 int vb_block_forget(struct vb_store *store, struct page *page);
 void vb_block_free(struct vb_store *store, struct page *page);
 unsigned long vb_block_count(const struct vb_store *store);

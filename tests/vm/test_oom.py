@@ -13,6 +13,7 @@ MORE = 96 * MIB         # what the hog needs beyond what is free
 # The debug kernel, which has just mixed movable and other memory, raises its watermarks
 # for a while, by up to 65 MiB, and kills with that much free.
 UNBOOSTED = "sysctl.vm.watermark_boost_factor=0"
+BEYOND = 8 * MIB        # more than this is too much beyond what a job needs
 PAUSE = 3               # s without an inflation after OOM; the driver means 16
 
 
@@ -33,14 +34,14 @@ def test_oom_deflates(ctx):
 
         job = memhog(g, f"hold {(free(g) + MORE) // MIB}M")
         beyond = usable(g)
+        end(g, job)     # which may need some more
         assert g.vmstat()["oom_kill"] == 0
         given = counters(g)["oom_pages"] * PAGE
         left = TAKEN - given
         ctx.log(f"{given / MIB:.1f} MiB given, {beyond / MIB:.1f} too much, "
                 f"{held(g) / MIB:.1f} left")
         assert MORE // 2 <= given, given
-        assert beyond <= 4 * MIB + noise(g), beyond
-        end(g, job)
+        assert beyond <= max(BEYOND, noise(g)), beyond
         assert g.meminfo()["MemTotal"] == total
         assert held(g) == left, (held(g), left)
         g.wait_actual(g.mem - left)
@@ -61,16 +62,16 @@ def test_oom_deflates(ctx):
 
 @slow
 def test_oom_enough(ctx):
-    """The job gets not much more than it needs, though each call gives 4 MiB.
+    """Jobs on two CPUs get not much more than they need, each time.
 
-    Blocks that were given as such lay on the per-CPU lists, most of all with several
-    CPUs: more than 8 MiB too much in three rounds of four on 6.12 and 7.x, up to 30. As
-    single pages it is 6 MiB, but for a rare round: hence the middle one of five.
+    Blocks that were given as such lay on the per-CPU lists, where no smaller page is
+    taken from them: up to 30 MiB too much, more than 8 in three rounds of four on 6.12
+    and 7.x.
     """
     with boot(ctx, 512, smp=2, props={"deflate-on-oom": "on"}) as g:
         g.insmod()
         beyond = []
-        for _ in range(5):
+        for _ in range(3):
             move(g, g.mem - TAKEN)
             before = counters(g)["oom_pages"]
             job = memhog(g, f"hold {(free(g) + MORE) // MIB}M")
@@ -80,7 +81,7 @@ def test_oom_enough(ctx):
             move(g, g.mem)
         assert g.vmstat()["oom_kill"] == 0
         ctx.log(f"{[round(size / MIB, 1) for size in beyond]} MiB too much")
-        assert sorted(beyond)[2] <= 4 * MIB + noise(g), beyond
+        assert max(beyond) <= max(BEYOND, noise(g)), beyond
 
 
 def test_oom_does_not(ctx):
@@ -106,11 +107,11 @@ def test_oom_does_not(ctx):
 
 @one_kernel
 def test_oom_small(ctx):
-    """A small balloon is given whole, though each call asks for 4 MiB."""
+    """A small balloon is given whole, though each call asks for 2 MiB."""
     with boot(ctx, 256, props={"deflate-on-oom": "on"}) as g:
         g.insmod()
         g.allow.append(OOM_KILLED)
-        for pages in 1, 300, 511, 512, 700, 1023:
+        for pages in 1, 300, 511, 512, 700, 1023, 1024:
             move(g, g.mem - pages * PAGE)
             before = counters(g)["oom_pages"]
             hog(g)      # which nothing can save

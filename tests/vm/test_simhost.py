@@ -12,7 +12,7 @@ from simguest import (BOUND, CLOSE, IN_FLIGHT, SOME, all_back, bogus, deflate_un
 from simhost import (DEFLATE, DEFLATE_ON_OOM, INFLATE, MUST_TELL_HOST, PAGE,
                      STATS, STATS_VQ)
 
-GIFT = 4 * MIB // PAGE          # pages that an OOM asks for
+GIFT = 2 * MIB // PAGE          # pages that an OOM asks for
 SLIPS = 10                      # there and back; the first got lost, where that was possible
 
 
