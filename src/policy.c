@@ -6,7 +6,7 @@
  * last one is short, since nothing tells the driver that memory was freed, or
  * was plugged in: the driver has to look.
  */
-#define VB_SHORT_FIRST_MS	1000
+#define VB_SHORT_FIRST_MS	200
 #define VB_SHORT_LAST_MS	10000
 /*
  * The same after an OOM.  These pauses are long: the programs that just had the
@@ -15,7 +15,8 @@
  */
 #define VB_OOM_FIRST_MS		16000
 #define VB_OOM_LAST_MS		64000
-/* The last pause after exchanges that failed: nobody waits for an exchange. */
+/* The same after exchanges that failed: nobody waits for an exchange. */
+#define VB_EXCHANGE_FIRST_MS	1000
 #define VB_EXCHANGE_LAST_MS	64000
 /* Time between two exchanges: 2 MiB each, so at most 20 MiB a second. */
 #define VB_EXCHANGE_MS		100
@@ -168,7 +169,7 @@ void vb_policy_exchanged(struct vb_policy *policy, bool done, u64 now)
 		policy->exchange_pause = vb_min(policy->exchange_pause * 2,
 						VB_EXCHANGE_LAST_MS);
 	else
-		policy->exchange_pause = VB_SHORT_FIRST_MS;
+		policy->exchange_pause = VB_EXCHANGE_FIRST_MS;
 	policy->exchange_at = vb_later(now, done ? VB_EXCHANGE_MS :
 					    policy->exchange_pause);
 }
@@ -214,7 +215,7 @@ static void vb_policy_retarget(struct vb_policy *policy,
 	if (changed) {
 		vb_policy_fed(policy);
 		policy->exchange_pause = 0;
-		policy->exchange_at = vb_later(view->now, VB_SHORT_FIRST_MS);
+		policy->exchange_at = vb_later(view->now, VB_EXCHANGE_FIRST_MS);
 	}
 	if (view->target <= view->held &&
 	    (changed || policy->retry_at <= view->now))

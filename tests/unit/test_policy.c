@@ -4,6 +4,7 @@
 
 #define ROUNDS		200000
 #define DELAY_LAST	64000	/* no pause is longer, in ms */
+#define DELAY_FIRST	200	/* the shortest, but between exchanges */
 #define DELAY_SHORT	10000	/* nor one that no OOM began */
 
 #define PRINT_VIEW	"now %llu target %llu held %llu total %llu available %llu reserve %llu: step %lld delay %u limited_by %u"
@@ -169,7 +170,7 @@ static void expect_growing(enum vb_limit why, u32 first, u32 longest)
 
 static void test_delays(void)
 {
-	expect_growing(VB_LIMIT_MEMORY, 1000, DELAY_SHORT);
+	expect_growing(VB_LIMIT_MEMORY, DELAY_FIRST, DELAY_SHORT);
 	expect_growing(VB_LIMIT_OOM, 16000, DELAY_LAST);
 }
 
@@ -188,7 +189,7 @@ static void test_starved(void)
 
 		EXPECT(!goal.step && goal.limited_by == VB_LIMIT_MEMORY &&
 		       goal.delay >= last && goal.delay <= DELAY_SHORT &&
-		       goal.delay >= 1000, PRINT_VIEW, ARGS_VIEW(&view, &goal));
+		       goal.delay >= DELAY_FIRST, PRINT_VIEW, ARGS_VIEW(&view, &goal));
 		last = goal.delay;
 		view.now += last;
 	}
