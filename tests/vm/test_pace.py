@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0
 """How the balloon moves, seen from inside: by monitors, and by a guest that is busy."""
 
+import pathlib
 import re
+import tempfile
+import time
 
 from case import not_debug, oldest_and_newest
-from gauge import REPORTING, move, short_lists
+from gauge import REPORTING, counters, move, short_lists
 from guest import MIB
 
 SEEN = 95               # MiB (100 MB) that an idle guest may seem to use, see below
 STALLS = 3              # readings that the host has interrupted in their middle
 REPORTS = "/sys/module/page_reporting/parameters/page_reporting_order"
+CACHE = 300 * MIB       # of a disk
+PATIENCE = 30           # s; seen: 4
 READ = r"(\d+) of (\d+) above, (\d+)"
 
 
@@ -40,3 +45,29 @@ def test_pace_meminfo(ctx):
             for _ in range(2):
                 assert watched(ctx, g, "in", 512 * MIB) <= STALLS
                 assert watched(ctx, g, "out", g.mem) <= STALLS
+
+
+@not_debug
+@oldest_and_newest
+def test_pace_cache(ctx):
+    """A guest full of page cache gives it up beside busy programs: the balloon pauses
+    only when no page at all was to be had."""
+    with tempfile.TemporaryDirectory() as folder:
+        disk = pathlib.Path(folder) / "disk"
+        with open(disk, "wb") as file:
+            file.truncate(CACHE)
+        with ctx.guest(mem=512, smp=2, extra=[
+                "-drive", f"file={disk},if=none,id=disk,format=raw,read-only=on",
+                "-device", "virtio-blk-pci,drive=disk"]) as g:
+            g.insmod()
+            g.sh("modprobe virtio_blk")
+            # The cache goes when nobody has the disk open.
+            g.bg("exec 3</dev/vda && cat <&3 >/dev/null && echo read && exec sleep 1000",
+                 "read", 60)
+            assert g.meminfo()["Buffers"] > CACHE * 9 // 10
+            for _ in range(4):
+                g.bg("while :; do :; done")
+            start = time.monotonic()
+            g.set_balloon(200 * MIB)
+            g.wait_actual(200 * MIB, PATIENCE)
+            ctx.log(f"{time.monotonic() - start:.1f} s, {counters(g)['shortages']} shortages")
