@@ -108,10 +108,12 @@ static void vb_end(struct vb_device *vb)
 	if (vb_worker_stopping(&vb->worker))
 		return;
 	WRITE_ONCE(vb->worker.stopping, true);
+	vb_supply_stop(&vb->store);
+	cancel_delayed_work_sync(&vb->worker.work);
+	/* Not before: the worker may have pages that an OOM must get back. */
 	vb_oom_stop(vb);
 	vb_reclaim_stop(&vb->reclaim);
 	vb_hint_stop(&vb->hint);
-	cancel_delayed_work_sync(&vb->worker.work);
 	vb_stats_stop(vb);
 	vb_migrate_stop(vb);
 
@@ -119,7 +121,7 @@ static void vb_end(struct vb_device *vb)
 	/* A report that begins now fails, since the queues are broken. */
 	virtio_break_device(vb->vdev);
 	virtio_reset_device(vb->vdev);
-	/* An interrupt before the reset may have queued both again. */
+	/* A notifier, or an interrupt before the reset, may have queued them again. */
 	cancel_delayed_work_sync(&vb->worker.work);
 	vb_stats_stop(vb);
 

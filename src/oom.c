@@ -84,7 +84,7 @@ static int vb_oom_notify(struct notifier_block *nb, unsigned long unused,
 {
 	struct vb_device *vb = container_of(nb, struct vb_device, oom.nb);
 	unsigned long *total = parm;
-	unsigned long given = vb_hand_give(&vb->store.hand);
+	unsigned long given = vb_supply_give(&vb->store);
 
 	*total += given;
 	/* Notifiers of a higher priority, like that of hints, freed enough. */

@@ -224,22 +224,23 @@ void vb_transfer_collect(struct vb_device *vb)
 /**
  * vb_transfer_take_back() - give the guest what the host has not seen yet
  * @vb: the device
+ * @wanted: guest pages; whole batches go back until it is as much
  *
  * Context: The worker.
- * Return: true if any page went back.
+ * Return: guest pages that went back, which may be more than @wanted, or none.
  */
-bool vb_transfer_take_back(struct vb_device *vb)
+unsigned long vb_transfer_take_back(struct vb_device *vb, unsigned long wanted)
 {
 	struct vb_batch *batch;
-	bool any = false;
+	unsigned long back = 0;
 
-	while ((batch = vb_unsent_take(&vb->channel))) {
+	while (back < wanted && (batch = vb_unsent_take(&vb->channel))) {
 		vb_transfer_count(vb, VB_INFLATE, -(long)vb_batch_pages(batch));
+		back += vb_batch_pages(batch);
 		vb_store_abort(&vb->store, batch);
 		vb_transfer_put(vb, batch);
-		any = true;
 	}
-	return any;
+	return back;
 }
 
 /**

@@ -149,7 +149,7 @@ unsigned long vb_transfer_moving(struct vb_device *vb);
 unsigned long vb_transfer_blocks(struct vb_device *vb);
 unsigned long vb_transfer_fit(struct vb_device *vb, enum vb_op op,
 			      unsigned long nr);
-bool vb_transfer_take_back(struct vb_device *vb);
+unsigned long vb_transfer_take_back(struct vb_device *vb, unsigned long wanted);
 void vb_transfer_moved(struct vb_device *vb, enum vb_op op, unsigned long nr);
 int vb_transfer_lower_priority(void);
 

@@ -80,7 +80,7 @@ static void vb_worker_read_events(struct vb_device *vb)
 		vb_worker_read_target(vb);
 	if (test_and_clear_bit(VB_EVENT_OOM, &vb->worker.events)) {
 		vb_policy_short(&vb->policy, VB_LIMIT_OOM, vb_policy_now());
-		vb_transfer_take_back(vb);
+		vb_transfer_take_back(vb, ULONG_MAX);
 	}
 }
 
@@ -142,7 +142,8 @@ static int vb_worker_advance(struct vb_device *vb, struct vb_goal *goal)
 	if (goal->step > 0)
 		return vb_inflate_step(vb, goal);
 	/* First what costs the host nothing; then the policy looks again. */
-	if (goal->step < 0 && !vb->exchanging && vb_transfer_take_back(vb))
+	if (goal->step < 0 && !vb->exchanging &&
+	    vb_transfer_take_back(vb, -goal->step))
 		return 0;
 	if (goal->step < 0)
 		return vb_deflate_step(vb, -goal->step, VB_FOR_TARGET);

@@ -124,15 +124,14 @@ static void vb_block_account(struct vb_store *store, struct page *page,
 	WRITE_ONCE(store->zone, page_zone(page));
 }
 
-/* Take up to @nr blocks out of the balloon, onto @blocks. */
+/* Take up to @nr blocks, VB_BLOCK_CHUNK at the most, out of the balloon. */
 static unsigned long vb_block_dequeue(struct vb_store *store,
 				      struct list_head *blocks,
 				      unsigned long nr)
 {
 	struct page *page;
 
-	nr = balloon_page_list_dequeue(&store->blocks, blocks,
-				       min_t(unsigned long, nr, VB_SINGLE_CHUNK));
+	nr = balloon_page_list_dequeue(&store->blocks, blocks, nr);
 	list_for_each_entry(page, blocks, lru)
 		vb_block_account(store, page, -VB_BLOCK_REST);
 	count_vm_events(BALLOON_DEFLATE, nr * VB_BLOCK_REST);
@@ -166,23 +165,19 @@ void vb_block_abort(struct vb_store *store, struct vb_batch *batch)
  */
 void vb_block_commit(struct vb_store *store, struct vb_batch *batch)
 {
-	unsigned int end = 0;
-	unsigned int i = 0;
 	struct page *page;
 	LIST_HEAD(pages);
+	unsigned int i;
 
-	count_vm_events(BALLOON_INFLATE, batch->nr * VB_BLOCK_REST);
-	while (i < batch->nr) {
-		end = min(batch->nr, end + VB_SINGLE_CHUNK);
-		for (; i < end; i++) {
-			page = pfn_to_page(batch->pfn[i]);
-			list_add_tail(&page->lru, &pages);
-			vb_block_account(store, page, VB_BLOCK_REST);
-			/* Count first: a block in the list may leave at once. */
-			atomic_long_inc(&store->nr_blocks);
-		}
-		balloon_page_list_enqueue(&store->blocks, &pages);
+	for (i = 0; i < batch->nr; i++) {
+		page = pfn_to_page(batch->pfn[i]);
+		list_add_tail(&page->lru, &pages);
+		vb_block_account(store, page, VB_BLOCK_REST);
 	}
+	count_vm_events(BALLOON_INFLATE, batch->nr * VB_BLOCK_REST);
+	/* Count first: a block in the list may leave at once. */
+	atomic_long_add(batch->nr, &store->nr_blocks);
+	balloon_page_list_enqueue(&store->blocks, &pages);
 	batch->nr = 0;
 }
 
@@ -270,8 +265,8 @@ unsigned long vb_block_release(struct vb_store *store, unsigned long nr,
  * vb_block_lacking() - how many blocks should leave before single pages?
  * @store: the store
  *
- * The guest may lack free blocks in one zone only.  The last block that entered
- * leaves first, so its zone is asked.
+ * The guest may lack free blocks in one zone only.  The block that leaves next
+ * lies most likely in the zone of the last one, so that zone is asked.
  *
  * Context: Any.
  * Return: blocks, which may be more than the balloon holds.

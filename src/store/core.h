@@ -69,6 +69,12 @@ static inline void vb_balloon_enqueue(struct balloon_dev_info *balloon,
 {
 	balloon_page_enqueue(balloon, page);
 }
+
+/* Has the kernel isolated pages, so that it will use @balloon again? */
+static inline bool vb_balloon_isolates(struct balloon_dev_info *balloon)
+{
+	return READ_ONCE(balloon->isolated_pages);
+}
 #else
 #define VB_MIGRATION_MAY_FAIL	false
 
@@ -145,6 +151,17 @@ static inline void vb_balloon_enqueue(struct balloon_dev_info *balloon,
 	__count_vm_event(BALLOON_INFLATE);
 	spin_unlock_irqrestore(&balloon->pages_lock, flags);
 	unlock_page(page);
+}
+
+/* Under the lock, since the kernel touches it last. */
+static inline bool vb_balloon_isolates(struct balloon_dev_info *balloon)
+{
+	unsigned long flags, isolated;
+
+	spin_lock_irqsave(&balloon->pages_lock, flags);
+	isolated = balloon->isolated_pages;
+	spin_unlock_irqrestore(&balloon->pages_lock, flags);
+	return isolated;
 }
 #endif
 

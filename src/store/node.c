@@ -118,7 +118,7 @@ unsigned long vb_node_reclaimable(int nid, enum zone_type last)
 /* What a node has above the level. */
 static unsigned long vb_node_over(const struct vb_node_split *split, int nid)
 {
-	unsigned long has = split->sole ?: split->has(split->store, nid);
+	unsigned long has = split->sole ?: split->has(nid, split->share);
 	u64 level = mul_u64_u64_div_u64(split->left, node_present_pages(nid),
 					split->size);
 
@@ -129,7 +129,7 @@ static unsigned long vb_node_over(const struct vb_node_split *split, int nid)
  * vb_node_split() - split what is wanted among the nodes
  * @split: gets the level to which all nodes go
  * @has: what a node can give
- * @store: the store, for @has
+ * @share: what stays in blocks, in %, for @has
  * @nr: what is wanted of all nodes
  *
  * The level is a part of a node's size.  The nodes that have more come down to
@@ -139,15 +139,15 @@ static unsigned long vb_node_over(const struct vb_node_split *split, int nid)
  * Context: Any.
  */
 void vb_node_split(struct vb_node_split *split, vb_node_has_t *has,
-		   const struct vb_store *store, unsigned long nr)
+		   unsigned long share, unsigned long nr)
 {
 	unsigned long all = 0;
 	int nid;
 
 	for_each_online_node(nid)
-		all += has(store, nid);
+		all += has(nid, share);
 	split->has = has;
-	split->store = store;
+	split->share = share;
 	split->sole = num_online_nodes() == 1 ? all : 0;
 	split->left = all - min(all, nr);
 	split->size = get_num_physpages();

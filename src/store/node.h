@@ -7,10 +7,8 @@
 
 #include <linux/mmzone.h>
 
-struct vb_store;
-
-/* What a node can give, in any unit. */
-typedef unsigned long vb_node_has_t(const struct vb_store *store, int nid);
+/* What a node can give, in any unit; @share: see vb_spare_least(). */
+typedef unsigned long vb_node_has_t(int nid, unsigned long share);
 
 /**
  * struct vb_node_split - what is wanted, split among the nodes
@@ -20,8 +18,8 @@ typedef unsigned long vb_node_has_t(const struct vb_store *store, int nid);
 struct vb_node_split {
 	/** @has: what a node can give */
 	vb_node_has_t *has;
-	/** @store: for @has */
-	const struct vb_store *store;
+	/** @share: for @has */
+	unsigned long share;
 	/** @sole: what the node has if it is the only one, which is then asked once */
 	unsigned long sole;
 	/** @left: what all nodes keep together of what they have */
@@ -37,7 +35,7 @@ unsigned long vb_node_room(int nid, enum zone_type last);
 unsigned long vb_node_least(int nid);
 unsigned long vb_node_reclaimable(int nid, enum zone_type last);
 void vb_node_split(struct vb_node_split *split, vb_node_has_t *has,
-		   const struct vb_store *store, unsigned long nr);
+		   unsigned long share, unsigned long nr);
 unsigned long vb_node_due(struct vb_node_split *split, unsigned long nr,
 			  int nid);
 

@@ -68,9 +68,10 @@ void vb_single_commit(struct vb_store *store, struct vb_batch *batch)
 }
 
 /**
- * vb_single_join() - make a single page of the first page of a broken block
+ * vb_single_join() - put a page of a broken block into the balloon
  * @store: the store; @held counts the page already
- * @page: the page
+ * @page: the page.  Somebody may still look at the first one of a block, which
+ *        was movable before
  *
  * Context: Process context; takes the core's lock.
  */

@@ -159,11 +159,17 @@ static unsigned long vb_node_left(pg_data_t *node,
 	return left;
 }
 
-/*
- * The part of free memory that stays in blocks, in %.  What is in the balloon
- * counts as free, so that the measure does not move while it grows.
+/**
+ * vb_spare_least() - how much of the free memory stays in blocks?
+ * @store: the store
+ *
+ * What is in the balloon counts as free, so that the measure does not move while
+ * the balloon grows.
+ *
+ * Context: Any.
+ * Return: %.
  */
-static unsigned long vb_spare_least(const struct vb_store *store)
+unsigned long vb_spare_least(const struct vb_store *store)
 {
 	unsigned long whole = atomic_long_read(&store->nr_blocks) * VB_BLOCK_PAGES;
 	unsigned long free = atomic_long_read(&store->held);
@@ -186,8 +192,8 @@ static unsigned long vb_spare_least(const struct vb_store *store)
 
 /**
  * vb_spare_blocks() - how many free blocks can a node spare?
- * @store: the store
  * @nid: the node
+ * @share: what stays, in %, from vb_spare_least()
  *
  * A node without free blocks has no huge pages for programs, and its kcompactd
  * works to make some.  So a part of its free memory stays in blocks, and the
@@ -196,10 +202,10 @@ static unsigned long vb_spare_least(const struct vb_store *store)
  * Context: Any.
  * Return: blocks; a guess, since no lock keeps others from allocating.
  */
-unsigned long vb_spare_blocks(const struct vb_store *store, int nid)
+unsigned long vb_spare_blocks(int nid, unsigned long share)
 {
 	pg_data_t *node = NODE_DATA(nid);
-	unsigned long least = node->node_present_pages * vb_spare_least(store);
+	unsigned long least = node->node_present_pages * share;
 	unsigned long blocks[MAX_NR_ZONES], part[MAX_NR_ZONES];
 	unsigned long surplus, spare = 0;
 	unsigned long left = vb_node_left(node, blocks, part);

@@ -6,7 +6,6 @@
 #include <linux/jiffies.h>
 
 #include "store/block.h"
-#include "store/hand.h"
 #include "store/single.h"
 
 /*
@@ -27,7 +26,8 @@ void vb_store_init(struct vb_store *store, bool adjust)
 	vb_balloon_init(&store->balloon, adjust);
 	/* Blocks are off MemTotal as soon as they are allocated. */
 	vb_balloon_init(&store->blocks, false);
-	vb_hand_init(&store->hand);
+	spin_lock_init(&store->hand.lock);
+	INIT_LIST_HEAD(&store->hand.pages);
 	atomic_long_set(&store->held, 0);
 	atomic_long_set(&store->nr_blocks, 0);
 	atomic_long_set(&store->deducted, 0);
@@ -112,10 +112,8 @@ void vb_store_commit(struct vb_store *store, struct vb_batch *batch)
  */
 static void vb_store_break(struct vb_store *store)
 {
-	struct vb_batch batch;
 	struct page *page;
 	unsigned long i;
-	u32 pfn;
 
 	/* The pages are in the balloon all the time: see vb_block_break(). */
 	atomic_long_add(VB_BLOCK_PAGES, &store->held);
@@ -124,14 +122,8 @@ static void vb_store_break(struct vb_store *store)
 		atomic_long_sub(VB_BLOCK_PAGES, &store->held);
 		return;
 	}
-	/* Somebody may still look at the first page, which was movable before. */
-	vb_single_join(store, page);
-	for (i = 1; i < VB_BLOCK_PAGES; i++) {
-		pfn = page_to_pfn(page + i);
-		vb_batch_init(&batch, VB_KIND_PAGES, 1, &pfn);
-		batch.nr = 1;
-		vb_single_commit(store, &batch);
-	}
+	for (i = 0; i < VB_BLOCK_PAGES; i++)
+		vb_single_join(store, page + i);
 }
 
 /*
@@ -219,13 +211,21 @@ unsigned long vb_store_release(struct vb_store *store, unsigned long nr,
 	return released;
 }
 
+/* Pages that the kernel has isolated come back: it uses the store until then. */
+static bool vb_store_isolated(struct vb_store *store)
+{
+	return vb_balloon_isolates(&store->balloon) ||
+	       vb_balloon_isolates(&store->blocks);
+}
+
 /**
  * vb_store_empty() - free every page in the balloon
  * @store: the store of a device that has been reset, so that no host holds a
  *         page
  *
  * Waits for pages that are isolated: migrations are refused by now, so the
- * kernel puts these pages back soon.
+ * kernel puts these pages back soon.  When this returns, the kernel's core uses
+ * @store no more.
  *
  * Context: May sleep.
  * Return: pages that nobody found for 10 s, and that leak; 0 if none.
@@ -234,15 +234,16 @@ unsigned long vb_store_empty(struct vb_store *store)
 {
 	unsigned long late = jiffies + 10 * HZ;
 
-	while (vb_store_held(store)) {
-		if (vb_block_empty(store) || vb_single_free(store)) {
+	for (;;) {
+		if (vb_block_empty(store) || vb_single_free(store) ||
+		    vb_store_isolated(store))
 			late = jiffies + 10 * HZ;
-			cond_resched();
-			continue;
-		}
-		if (WARN_ON_ONCE(time_after(jiffies, late)))
+		else if (!vb_store_held(store) ||
+			 WARN_ON_ONCE(time_after(jiffies, late)))
 			break;
-		usleep_range(1000, 2000);
+		if (vb_store_isolated(store))
+			usleep_range(1000, 2000);
+		cond_resched();
 	}
 	return vb_store_held(store);
 }

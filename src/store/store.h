@@ -31,8 +31,11 @@ struct vb_hand {
 	spinlock_t lock;
 	/** @pages: linked by lru; empty but while the worker reclaims; @lock */
 	struct list_head pages;
-	/** @emptied: an OOM has taken pages; written by its notifier and the worker */
-	bool emptied;
+	/**
+	 * @closed: the worker takes no page; set by whoever needs that, cleared
+	 * by the worker when it begins
+	 */
+	bool closed;
 };
 
 /**
@@ -66,7 +69,7 @@ struct vb_store {
 	 * isolated; atomic
 	 */
 	atomic_long_t nr_blocks;
-	/** @zone: where a block entered or left last, or NULL; no lock */
+	/** @zone: where a block entered or left last, or NULL; a guess, no lock */
 	struct zone *zone;
 	/** @hand: what reclaim has found, not before the host yet */
 	struct vb_hand hand;
@@ -95,14 +98,13 @@ void vb_supply_blocks(struct vb_store *store, struct vb_batch *batch,
 		      unsigned long nr);
 void vb_supply_singles(struct vb_store *store, struct vb_batch *batch,
 		       unsigned long nr);
+void vb_supply_stop(struct vb_store *store);
+unsigned long vb_supply_give(struct vb_store *store);
 
 /* single.c: single pages, which the kernel may move */
 void vb_single_replace(struct vb_store *store, struct page *newpage,
 		       struct page *page);
 int vb_single_forget(struct vb_store *store, struct page *page);
-
-/* hand.c: pages that the worker may not keep */
-unsigned long vb_hand_give(struct vb_hand *hand);
 
 /* block.c: blocks of 2 MiB */
 void vb_block_take(struct vb_store *store, struct vb_batch *batch,
@@ -116,7 +118,8 @@ unsigned long vb_block_count(const struct vb_store *store);
 /* spare.c: how many blocks the guest can spare */
 struct page *vb_spare_take(int nid, unsigned int order);
 unsigned long vb_spare_share(unsigned long pages);
-unsigned long vb_spare_blocks(const struct vb_store *store, int nid);
+unsigned long vb_spare_least(const struct vb_store *store);
+unsigned long vb_spare_blocks(int nid, unsigned long share);
 unsigned long vb_spare_lacking(struct zone *zone);
 
 #endif

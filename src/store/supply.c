@@ -2,13 +2,17 @@
 /*
  * Where the balloon's pages come from: each node's free memory, and then what
  * the kernel reclaims there.
+ *
+ * While it reclaims, the worker has pages in its hand that no host has heard of.
+ * If the guest runs out of memory meanwhile, it gets them back at once, whatever
+ * was negotiated, since they are not in the balloon.
  */
 #include <linux/mm.h>
 
 #include "pfn.h"
 #include "store/block.h"
-#include "store/hand.h"
 #include "store/node.h"
+#include "store/single.h"
 
 /*
  * Movable, so that compaction and offlining can move the balloon.  One round of
@@ -23,12 +27,11 @@
 #define VB_SUPPLY_ZONE	gfp_zone(VB_GFP_SINGLE)
 
 /* Blocks that a node can give. */
-static unsigned long vb_supply_blocks_of(const struct vb_store *store,
-					 int nid)
+static unsigned long vb_supply_blocks_of(int nid, unsigned long share)
 {
 	unsigned long room = vb_node_room(nid, ZONE_NORMAL) / VB_BLOCK_PAGES;
 
-	return room ? min(room, vb_spare_blocks(store, nid)) : 0;
+	return room ? min(room, vb_spare_blocks(nid, share)) : 0;
 }
 
 /* Add up to @nr blocks of a node. */
@@ -60,6 +63,7 @@ static void vb_supply_blocks_from(struct vb_store *store,
 void vb_supply_blocks(struct vb_store *store, struct vb_batch *batch,
 		      unsigned long nr)
 {
+	unsigned long share = vb_spare_least(store);
 	struct vb_node_split split;
 	unsigned long more;
 	int nid;
@@ -67,7 +71,7 @@ void vb_supply_blocks(struct vb_store *store, struct vb_batch *batch,
 	batch->order = VB_BLOCK_ORDER;
 	batch->nr = 0;
 	nr = min_t(unsigned long, nr, batch->capacity);
-	vb_node_split(&split, vb_supply_blocks_of, store, nr);
+	vb_node_split(&split, vb_supply_blocks_of, share, nr);
 	for_each_online_node(nid)
 		vb_supply_blocks_from(store, batch,
 				      vb_node_due(&split, nr - batch->nr, nid),
@@ -76,21 +80,20 @@ void vb_supply_blocks(struct vb_store *store, struct vb_batch *batch,
 	for_each_online_node(nid) {
 		if (batch->nr >= nr)
 			break;
-		more = min(nr - batch->nr, vb_supply_blocks_of(store, nid));
+		more = min(nr - batch->nr, vb_supply_blocks_of(nid, share));
 		vb_supply_blocks_from(store, batch, more, nid);
 	}
 	vb_pfn_sort(batch->pfn, store->sorted, batch->nr);
 }
 
 /* Pages that a node has free, beyond what it keeps. */
-static unsigned long vb_supply_singles_of(const struct vb_store *store, int nid)
+static unsigned long vb_supply_singles_of(int nid, unsigned long unused)
 {
 	return vb_node_room(nid, VB_SUPPLY_ZONE);
 }
 
 /* Pages that a node may have once it has reclaimed. */
-static unsigned long vb_supply_reclaimable(const struct vb_store *store,
-					   int nid)
+static unsigned long vb_supply_reclaimable(int nid, unsigned long unused)
 {
 	return vb_node_reclaimable(nid, VB_SUPPLY_ZONE);
 }
@@ -107,7 +110,7 @@ unsigned long vb_supply_room(void)
 	int nid;
 
 	for_each_online_node(nid)
-		room += vb_supply_singles_of(NULL, nid);
+		room += vb_supply_singles_of(nid, 0);
 	return room;
 }
 
@@ -160,6 +163,22 @@ static void vb_supply_singles_from(struct vb_store *store,
 	}
 }
 
+/* Take a page into the hand. */
+static void vb_hand_add(struct vb_hand *hand, struct page *page)
+{
+	spin_lock(&hand->lock);
+	list_add(&page->lru, &hand->pages);
+	spin_unlock(&hand->lock);
+}
+
+/* Take all pages out of the hand, onto @pages. */
+static void vb_hand_drain(struct vb_hand *hand, struct list_head *pages)
+{
+	spin_lock(&hand->lock);
+	list_splice_init(&hand->pages, pages);
+	spin_unlock(&hand->lock);
+}
+
 /*
  * Add up to @nr pages that reclaim finds on a node.
  *
@@ -177,12 +196,12 @@ static void vb_supply_squeeze(struct vb_store *store, struct vb_batch *batch,
 	unsigned long got, i;
 	LIST_HEAD(pages);
 
-	if (!nr || vb_hand_emptied(&store->hand))
+	if (!nr || READ_ONCE(store->hand.closed))
 		return;
 	for (;;) {
 		more = inside + vb_node_above(nid, VB_SUPPLY_ZONE) - least;
 		if (min(more, inside) >= (long)nr ||
-		    vb_hand_emptied(&store->hand))
+		    READ_ONCE(store->hand.closed))
 			break;
 		got = vb_supply_alloc(store, VB_GFP_SINGLE, nid, VB_SINGLE_CHUNK);
 		/* Others may be faster: it has failed when it finds no more. */
@@ -195,7 +214,7 @@ static void vb_supply_squeeze(struct vb_store *store, struct vb_batch *batch,
 		inside += got;
 	}
 	/* Less than a chunk is noise, and not worth a hand full of pages. */
-	if (vb_hand_emptied(&store->hand) ||
+	if (READ_ONCE(store->hand.closed) ||
 	    more < min_t(long, nr, VB_SINGLE_CHUNK))
 		more = 0;
 	more = min_t(long, more, nr);
@@ -206,6 +225,7 @@ static void vb_supply_squeeze(struct vb_store *store, struct vb_batch *batch,
 			vb_supply_add(batch, page);
 		else
 			__free_page(page);
+		cond_resched();
 	}
 }
 
@@ -214,14 +234,17 @@ static void vb_supply_reclaim(struct vb_store *store, struct vb_batch *batch,
 			      unsigned long nr)
 {
 	struct vb_node_split split;
+	unsigned long due;
 	int nid;
 
 	/* In proportion, so that one where reclaim fails stops no other. */
-	vb_node_split(&split, vb_supply_reclaimable, store, ULONG_MAX);
-	vb_hand_open(&store->hand);
-	for_each_online_node(nid)
-		vb_supply_squeeze(store, batch,
-				  vb_node_due(&split, nr - batch->nr, nid), nid);
+	vb_node_split(&split, vb_supply_reclaimable, 0, ULONG_MAX);
+	for_each_online_node(nid) {
+		due = vb_node_due(&split, nr - batch->nr, nid);
+		/* A few pages of one node are not worth a hand full of pages. */
+		if (due >= min_t(unsigned long, nr - batch->nr, VB_SINGLE_CHUNK))
+			vb_supply_squeeze(store, batch, due, nid);
+	}
 }
 
 /**
@@ -231,7 +254,8 @@ static void vb_supply_reclaim(struct vb_store *store, struct vb_batch *batch,
  * @nr: guest pages wanted
  *
  * The nodes give what they have free beyond their floor, then what they can
- * reclaim.  @batch gets fewer pages, or none, if reclaim does not find more.
+ * reclaim.  @batch gets fewer pages, or none, if reclaim does not find more; and
+ * none if the guest runs out of memory meanwhile.
  *
  * Context: The worker only, which alone uses @store->scratch and
  * @store->sorted.  May sleep and reclaim.
@@ -245,13 +269,50 @@ void vb_supply_singles(struct vb_store *store, struct vb_batch *batch,
 	nr = min_t(unsigned long, nr, VB_BATCH_SINGLES);
 	batch->nr = 0;
 	batch->order = 0;
-	vb_node_split(&split, vb_supply_singles_of, store, nr);
+	WRITE_ONCE(store->hand.closed, false);
+	vb_node_split(&split, vb_supply_singles_of, 0, nr);
 	for_each_online_node(nid)
 		vb_supply_singles_from(store, batch,
 				       vb_node_due(&split, nr - batch->nr, nid),
 				       nid);
 	if (batch->nr < nr)
 		vb_supply_reclaim(store, batch, nr);
+	if (READ_ONCE(store->hand.closed))
+		vb_single_abort(batch);
 	vb_pfn_sort(batch->pfn, store->sorted, batch->nr);
 }
 
+/**
+ * vb_supply_stop() - let an inflation that reclaims end soon, without a page
+ * @store: the store
+ *
+ * Context: Any.
+ */
+void vb_supply_stop(struct vb_store *store)
+{
+	WRITE_ONCE(store->hand.closed, true);
+}
+
+/**
+ * vb_supply_give() - give the guest what the worker has in its hand
+ * @store: the store
+ *
+ * Context: An OOM notifier.
+ * Return: guest pages.
+ */
+unsigned long vb_supply_give(struct vb_store *store)
+{
+	struct page *page, *next;
+	unsigned long nr = 0;
+	LIST_HEAD(pages);
+
+	vb_supply_stop(store);
+	vb_hand_drain(&store->hand, &pages);
+	list_for_each_entry_safe(page, next, &pages, lru) {
+		list_del(&page->lru);
+		__free_page(page);
+		nr++;
+		cond_resched();
+	}
+	return nr;
+}
