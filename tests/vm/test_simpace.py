@@ -4,14 +4,14 @@
 import time
 
 from case import oldest_and_newest
-from gauge import balloon, free, noise
+from gauge import BLOCK, balloon, free, noise
 from guest import MIB
 from simguest import SOME, all_back, move, simulated
 from simhost import INFLATE, RANGES, REPORTING, STATS_VQ
 
 SHARE = 16              # of the guest's memory, what may be on its way is one part
-RING = 8                # buffers; what one batch takes
-SEEN = 4 * MIB          # a ring full of them, at the most
+RING = 8                # buffers: of PFNs, two batches of four blocks each
+SEEN = RING * BLOCK
 STILL = 1               # s without a change
 
 
