@@ -72,6 +72,12 @@ def usable(g):
     return pages * PAGE
 
 
+def stop_reports(g):
+    """The kernel reports no free pages: of no block, or on a new kernel once a day."""
+    reporting = "/sys/module/page_reporting/parameters/page_reporting"
+    g.sh(f"echo 11 >{reporting}_order || echo 86400000 >{reporting}_delay_ms")
+
+
 def instructions(g):
     """Instructions executed by all tasks: under -icount a nanosecond is one.
 

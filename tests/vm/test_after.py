@@ -5,7 +5,8 @@ what the in-tree driver leaves."""
 import re
 
 from case import needs, oldest_and_newest, one_kernel, slow, timeout
-from gauge import (BLOCK, PAGE, REPORTING, boot, counters, end, free, in_blocks, memhog, move)
+from gauge import (BLOCK, PAGE, REPORTING, boot, counters, end, free, in_blocks, memhog, move,
+                   stop_reports)
 from guest import MIB
 from hinthost import DONE, STOP, HintHost
 from simguest import all_back, simulated
@@ -16,7 +17,6 @@ SMALL = 192 * MIB
 # MiB beyond what the in-tree driver leaves with the host: the guest keeps its pieces of less
 # than 2 MiB, which programs have used; 8 to 10 were seen. Unmovable blocks had it at 80.
 CLOSE = 16
-REPORT = "/sys/module/page_reporting/parameters/page_reporting"
 
 
 def block_types(g):
@@ -93,9 +93,7 @@ def test_after_host_memory(ctx):
     it is by chance, up to 20 MiB, what lies on per-CPU lists and stays.)"""
     # one guest for all: from boot to boot the in-tree driver's differ by 10 MiB
     with ctx.guest(mem=512, props=REPORTING, append="init_on_alloc=0") as g:
-        # the kernel's own reports would give back what the balloon does not: of no block
-        # on an old kernel, once a day on a new one
-        g.sh(f"echo 11 >{REPORT}_order || echo 86400000 >{REPORT}_delay_ms")
+        stop_reports(g)     # which would give back what the balloon does not
         g.sh("mkdir /tmp/job && mount -t tmpfs -o size=400M job /tmp/job")
         g.modprobe_intree()
         theirs = left_with_host(g)
