@@ -260,7 +260,8 @@ def test_leave_to_the_other(ctx):
         # both loaded: by bind and unbind
         g.modprobe_intree()
         g.insmod()
-        assert said(g, f"virtio_balloon has {device}") == 1
+        # (a new kernel's console follows the log a moment later)
+        g.wait(lambda: said(g, f"virtio_balloon has {device}"), "who has it")
         g.wait_actual(subject.small)
         for old, new in (("virtio_balloon", "vballoon"), ("vballoon", "virtio_balloon")):
             g.sh(f"echo {device} > {DRIVERS}/{old}/unbind", BOUND)
