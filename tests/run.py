@@ -97,7 +97,7 @@ def chosen(tests, args):
 
 def job_for(test, kernel, logs):
     scale = float(os.environ.get("VBALLOON_SCALE", 1)) * \
-        (case.DEBUG_SCALE if kernel == "debug" else 1)
+        (case.DEBUG_SCALE if kernels.is_debug(kernel) else 1)
     limit = getattr(test.function, "timeout", case.DEFAULT_TIMEOUT) * scale
     return Job(test, kernel, limit, scale, logs / kernel.replace("/", "_") / test.name,
                False)

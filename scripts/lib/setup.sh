@@ -255,8 +255,8 @@ kernel_source()
 
 unpack_source()
 {
-	package=linux-source-$(kernel_list series source)
-	for suite in $(kernel_list suites source | tr , ' '); do
+	package=linux-source-$(kernel_list series debug)
+	for suite in $(kernel_list suites debug | tr , ' '); do
 		foreign_apt "$suite" cache show "$package" >/dev/null 2>&1 || continue
 		deb=$(foreign_download "$suite" "$package")
 		say "Unpacking $package"

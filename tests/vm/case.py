@@ -16,9 +16,9 @@ why it does not run on some, or at times; none of them names a kernel.
     @oldest_and_newest  what is tested is the same on the kernels between: their
                         interfaces are those of the one or of the other
     @needs("cma")       only where the kernel can do that: kernels.FEATURES
-    @debug_only         the debug kernel has what is needed, or finds what is looked for
-    @not_debug          the debug kernel is too slow for it
-    @debug_too          on the debug kernel as well, where one of the first two would
+    @debug_only         a debug kernel has what is needed, or finds what is looked for
+    @not_debug          a debug kernel is too slow for it
+    @debug_too          on a debug kernel as well, where one of the first two would
                         leave it out
     @slow               takes more than some seconds: --fast leaves it out
     @long               takes many minutes: only --long runs it, or its own name
@@ -32,7 +32,7 @@ import kernels
 from guest import Guest
 
 DEFAULT_TIMEOUT = 180   # seconds a test
-DEBUG_SCALE = 4         # the debug kernel is that much slower
+DEBUG_SCALE = 4         # a debug kernel is that much slower
 
 
 class SkipTest(Exception):
@@ -63,7 +63,7 @@ def needs(*features):
 
 
 def timeout(seconds):
-    """Give the test so long (four times that on the debug kernel)."""
+    """Give the test so long (four times that on a debug kernel)."""
     return _mark("timeout", seconds)
 
 
@@ -71,7 +71,7 @@ def meant_for(function, kernel):
     """Do the decorators of a test let it run on that kernel? (What the kernel can do is
     known when it has been fetched; until then it can do all.)"""
     only, debug = getattr(function, "kernels", None), getattr(function, "debug", None)
-    if kernel == "debug":
+    if kernels.is_debug(kernel):
         there = debug in ("only", "too") or (debug is None and not only)
     else:
         there = debug != "only" and (not only or kernel in only())
@@ -84,7 +84,7 @@ class Context:
 
     def __init__(self, kernel, log_dir, scale=1.0):
         self.kernel = kernel
-        self.debug = kernel == "debug"
+        self.debug = kernels.is_debug(kernel)
         self.log_dir = pathlib.Path(log_dir)
         self.timeout_scale = scale
         self.started = time.monotonic()

@@ -409,7 +409,7 @@ class Guest(Inside):
     def check_leaks(self):
         """On a kernel with kmemleak: raise LogError if it finds something."""
         kmemleak = "/sys/kernel/debug/kmemleak"
-        if self.kernel != "debug" or not self.qmp("query-status")["running"] or \
+        if not kernels.is_debug(self.kernel) or not self.qmp("query-status")["running"] or \
                 self.run(f"test -e {kmemleak}")[0]:
             return      # (a guest that has migrated is not here any more)
         # it believes only what it saw twice, and is older than 5 seconds

@@ -10,7 +10,9 @@ TABLE = TESTS / "kernels"
 
 # what tests may need, and the option of a kernel's configuration that brings it
 FEATURES = {"cma": "CONFIG_DMA_CMA",    # with a size on the command line
+            "fault injection": "CONFIG_FAULT_INJECTION",
             "hibernation": "CONFIG_HIBERNATION_SNAPSHOT_DEV",
+            "kcsan": "CONFIG_KCSAN",
             "page poisoning": "CONFIG_PAGE_POISONING"}
 
 
@@ -42,14 +44,19 @@ def ends():
     return [default()[0], default()[-1]]
 
 
+def is_debug(kernel):
+    """Is it a debug kernel, built to find faults, and slow?"""
+    return kernel in table() and table()[kernel]["from"] == "source"
+
+
 def config(kernel):
     """The text of a kernel's configuration; None while it is not known."""
     cache = pathlib.Path(os.environ.get("VBALLOON_CACHE") or TESTS.parent / ".cache")
     places = [cache / "kernels" / kernel / "config"]
-    origin = table()[kernel]["from"] if kernel in table() else None
-    if origin == "source":          # what it will be built from
-        places.append(TESTS / "vm/debug.config")
-    elif origin == "given":         # what is in the cache may be of another one
+    if is_debug(kernel):            # what it will be built from
+        places.append(TESTS / "vm" / f"{kernel}.config")
+    elif kernel in table() and table()[kernel]["from"] == "given":
+        # what is in the cache may be of another one
         places = [pathlib.Path(os.environ.get("KDIR", "")) / ".config"]
     return next((path.read_text(encoding="utf-8") for path in places if path.exists()), None)
 

@@ -4,7 +4,7 @@ the stack. Needs the fault injection of the debug kernel."""
 
 import re
 
-from case import debug_only, timeout
+from case import debug_only, needs, timeout
 from gauge import balloon, counters
 
 MIB = 1 << 20
@@ -56,6 +56,7 @@ def fail(g, percent):
 
 
 @debug_only
+@needs("fault injection")
 @timeout(300)
 def test_faults_bind(ctx):
     """Each allocation of a bind fails once: it fails cleanly, or does without."""
@@ -84,6 +85,7 @@ def test_faults_bind(ctx):
 
 
 @debug_only
+@needs("fault injection")
 def test_faults_inflate(ctx):
     """Half of the allocations fail while the balloon grows: it is short of
     memory, and exact when they work again."""
@@ -101,6 +103,7 @@ def test_faults_inflate(ctx):
 
 
 @debug_only
+@needs("fault injection")
 def test_faults_deflate(ctx):
     """No allocation works: memory comes back all the same, statistics are
     answered, and the driver leaves."""

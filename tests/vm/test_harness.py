@@ -3,13 +3,14 @@
 
 import argparse
 import concurrent.futures
+import re
 import sys
 import time
 
 import case
 import kernels
 import loglint
-from case import one_kernel, timeout
+from case import debug_only, needs, one_kernel, timeout
 from guest import MIB, GuestError, LogError
 from machine import TOP
 
@@ -47,6 +48,19 @@ def test_harness_breakpoint(ctx):
         assert loglint.stale_breakpoint(g.console())
     assert not loglint.stale_breakpoint(oops % "vb_worker+0x10/0x20 [vballoon]")
     assert not loglint.stale_breakpoint(oops.replace("int3", "general protection fault"))
+
+
+@debug_only
+@needs("kcsan")
+@timeout(60)
+def test_harness_kcsan(ctx):
+    """the kernel watches, and it is told of the driver's accesses"""
+    with ctx.guest(mem=512) as g:
+        g.sh("grep -q __tsan_read8 /vballoon.ko")
+        g.insmod()
+        text = g.read("/sys/kernel/debug/kcsan")
+        assert re.search(r"^enabled: 1$", text, re.M), text
+        assert not re.search(r"^setup_watchpoints: 0$", text, re.M), text
 
 
 @one_kernel
