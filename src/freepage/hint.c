@@ -304,9 +304,9 @@ static void vb_hint_reset(struct vb_hint *hint)
 	hint->told = VIRTIO_BALLOON_CMD_ID_STOP;
 	hint->spent = VIRTIO_BALLOON_CMD_ID_STOP;
 	hint->cmd_posted = false;
-	hint->broken = false;
-	hint->in_flight = 0;
-	hint->in_flight_pages = 0;
+	WRITE_ONCE(hint->broken, false);
+	WRITE_ONCE(hint->in_flight, 0);
+	WRITE_ONCE(hint->in_flight_pages, 0);
 }
 
 /**
