@@ -282,7 +282,7 @@ void vb_migrate_settle(struct vb_device *vb)
 	}
 	page = migrator->parked[VB_DEFLATE];
 	if (migrator->late && vb_batch_acknowledged(migrator->deflate)) {
-		migrator->parked[VB_DEFLATE] = NULL;
+		WRITE_ONCE(migrator->parked[VB_DEFLATE], NULL);
 		WRITE_ONCE(migrator->late, false);
 		if (page)
 			vb_migrate_unpark(vb, page);
@@ -319,8 +319,9 @@ void vb_migrate_drop(struct vb_device *vb)
 		put_page(migrator->parked[VB_INFLATE]);
 	if (migrator->parked[VB_DEFLATE])
 		vb_migrate_unpark(vb, migrator->parked[VB_DEFLATE]);
-	memset(migrator->parked, 0, sizeof(migrator->parked));
-	migrator->late = false;
+	WRITE_ONCE(migrator->parked[VB_INFLATE], NULL);
+	WRITE_ONCE(migrator->parked[VB_DEFLATE], NULL);
+	WRITE_ONCE(migrator->late, false);
 }
 
 /**
