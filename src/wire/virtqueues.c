@@ -90,9 +90,9 @@ int vb_virtqueues_open(struct vb_channel *channel,
 
 	channel->swap_bytes = virtio_legacy_is_little_endian() !=
 			      virtio_is_little_endian(vdev);
-	channel->queue[VB_INFLATE].vq = vq[VB_QUEUE_INFLATE];
-	channel->queue[VB_DEFLATE].vq = vq[VB_QUEUE_DEFLATE];
-	channel->queue[VB_RANGES].vq = vq[VB_QUEUE_REPORT];
+	WRITE_ONCE(channel->queue[VB_INFLATE].vq, vq[VB_QUEUE_INFLATE]);
+	WRITE_ONCE(channel->queue[VB_DEFLATE].vq, vq[VB_QUEUE_DEFLATE]);
+	WRITE_ONCE(channel->queue[VB_RANGES].vq, vq[VB_QUEUE_REPORT]);
 	channel->statsq.vq = vq[VB_QUEUE_STATS];
 	channel->statsq.posted = false;
 	channel->hintq.vq = vq[VB_QUEUE_HINT];
