@@ -85,6 +85,7 @@ class Context:
     def __init__(self, kernel, log_dir, scale=1.0):
         self.kernel = kernel
         self.debug = kernels.is_debug(kernel)
+        self.cpus = 2 if kernels.has(kernel, "kcsan") else 1    # it takes two to race
         self.log_dir = pathlib.Path(log_dir)
         self.timeout_scale = scale
         self.started = time.monotonic()
@@ -93,7 +94,8 @@ class Context:
     def guest(self, **options):
         """A Guest for this test's kernel, whose logs go to the test's folder."""
         options = {"kernel": self.kernel, "name": f"g{len(self.guests)}",
-                   "log_dir": self.log_dir, "scale": self.timeout_scale, **options}
+                   "log_dir": self.log_dir, "scale": self.timeout_scale,
+                   "smp": self.cpus, **options}
         self.guests.append(Guest(**options))
         return self.guests[-1]
 

@@ -21,11 +21,11 @@ IN_FLIGHT = 128 * MIB           # on a queue of PFNs, before the host, at the mo
 
 
 @contextlib.contextmanager
-def simulated(ctx, driver="vballoon", mem=512, smp=1, append="", host=SimHost, **device):
+def simulated(ctx, driver="vballoon", mem=512, smp=None, append="", host=SimHost, **device):
     """(the host, its guest with the driver loaded); `device` is for the host's class."""
     with host(**device) as sim:
         sim.scale = ctx.timeout_scale
-        with ctx.guest(mem=mem * (2 if ctx.debug else 1), smp=smp, backend="memfd",
+        with ctx.guest(mem=mem * (2 if ctx.debug else 1), smp=smp or ctx.cpus, backend="memfd",
                        balloon=None, qemu=newer_qemu(), append=append,
                        extra=sim.args(bus="rp0")) as g:
             g.free_before = free(g)

@@ -12,7 +12,7 @@ import kernels
 import loglint
 from case import debug_only, needs, one_kernel, timeout
 from guest import MIB, GuestError, LogError
-from machine import TOP
+from machine import TOP, script
 
 sys.path.insert(0, str(TOP / "tests"))
 import run      # noqa: E402
@@ -53,14 +53,27 @@ def test_harness_breakpoint(ctx):
 @debug_only
 @needs("kcsan")
 @timeout(60)
-def test_harness_kcsan(ctx):
-    """the kernel watches, and it is told of the driver's accesses"""
-    with ctx.guest(mem=512) as g:
-        g.sh("grep -q __tsan_read8 /vballoon.ko")
-        g.insmod()
+def test_harness_race(ctx):
+    """a race of a module fails a test on the KCSAN kernel, which watches our driver too"""
+    def watched():
         text = g.read("/sys/kernel/debug/kcsan")
-        assert re.search(r"^enabled: 1$", text, re.M), text
-        assert not re.search(r"^setup_watchpoints: 0$", text, re.M), text
+        return int(re.search(r"^setup_watchpoints: (\d+)", text, re.M)[1])
+    guest = ctx.guest(mem=512)
+    try:
+        with guest as g:
+            before = watched()      # the kernel asserts something here and there
+            g.insmod()
+            g.set_balloon(256 * MIB)
+            g.wait_actual(256 * MIB)
+            ctx.log(f"{before} accesses watched without the driver, {watched()} with it")
+            assert watched() > before + 1000
+            g.check_log()
+            g.push(script("scripts/module", "--slow", ctx.kernel), "/tmp/slow.ko")
+            g.sh("insmod /tmp/slow.ko race=1000000")
+    except LogError as error:
+        assert "BUG: KCSAN: data-race in slow_race" in str(error), error
+    else:
+        raise AssertionError("a race went unnoticed")
 
 
 @one_kernel

@@ -9,6 +9,10 @@
  * Each EVERYth call of FUNCTION is delayed, on the CPU that makes it and with
  * preemption off; behind= delays what comes after FUNCTION, on that CPU and if
  * FUNCTION has returned true.
+ *
+ *	insmod slow.ko race=COUNT
+ *
+ * Each CPU counts a variable up so many times, all at once and without a lock.
  */
 #include <linux/atomic.h>
 #include <linux/delay.h>
@@ -16,6 +20,7 @@
 #include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
+#include <linux/smp.h>
 
 #define SLOW_MAX	4
 
@@ -66,6 +71,21 @@ static struct kretprobe return_probe = {
 	.maxactive = 64,
 };
 
+static unsigned long raced;
+static unsigned int race;
+module_param(race, uint, 0444);
+MODULE_PARM_DESC(race, "how often each CPU counts without a lock");
+
+static void slow_race(void *unused)
+{
+	unsigned int i;
+
+	for (i = 0; i < race; i++) {
+		raced++;
+		barrier();
+	}
+}
+
 static int __init slow_init(void)
 {
 	struct slow *this;
@@ -80,7 +100,8 @@ static int __init slow_init(void)
 		this->probe.pre_handler = slow_call;
 		probes[i] = &this->probe;
 	}
-	rc = register_kprobes(probes, nr);
+	on_each_cpu(slow_race, NULL, true);
+	rc = nr ? register_kprobes(probes, nr) : 0;
 	if (rc || !behind)
 		return rc;
 	rc = -EINVAL;
@@ -96,7 +117,8 @@ static void __exit slow_exit(void)
 {
 	if (behind)
 		unregister_kretprobe(&return_probe);
-	unregister_kprobes(probes, nr);
+	if (nr)
+		unregister_kprobes(probes, nr);
 }
 
 module_init(slow_init);
