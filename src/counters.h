@@ -19,7 +19,7 @@
 	x(VB_INFLATED, inflated_pages),					\
 	/* guest pages that left the balloon */				\
 	x(VB_DEFLATED, deflated_pages),					\
-	/* guest pages exchanged for others: compaction, offlining */	\
+	/* single pages that the kernel replaced: compaction, offlining */	\
 	x(VB_MIGRATED, migrated_pages),					\
 	/* single pages that made way for a block */			\
 	x(VB_EXCHANGED, exchanged_pages),				\

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The kernel moves a page of the balloon: compaction, CMA, memory offlining.
- * The new page is inflated, then the old page is deflated, each with a bounded
- * wait.  A page whose batch the host has not read in time is parked here with a
+ * The kernel moves a single page of the balloon: compaction, CMA, memory
+ * offlining.  The new page is inflated, then the old page is deflated, each with
+ * a bounded wait.  Or the kernel wants the memory that a block lies in: the block
+ * is deflated if the host must hear of it, and no other one takes its place here.
+ *
+ * A page whose batch the host has not read in time is parked here with a
  * reference, until vb_migrate_settle() sees that the host has read the batch.
  */
 #include <linux/pagemap.h>
@@ -183,7 +186,10 @@ static bool vb_migrate_tell_block(struct vb_device *vb, struct page *page)
 	return true;
 }
 
-/* A block leaves the balloon.  The worker takes another one. */
+/*
+ * A block leaves the balloon; the worker takes another one.  Return: what the
+ * migration callback must return, or -EAGAIN if the block stays.
+ */
 static int vb_migrate_block_locked(struct vb_device *vb, struct page *page)
 {
 	int rc;
@@ -259,7 +265,8 @@ static void vb_migrate_unpark(struct vb_device *vb, struct page *page)
  * @vb: the device
  *
  * A parked new page goes into the balloon, since the host holds it.  A parked
- * old page is freed, since the host has read its deflate.
+ * old page, or the block that it begins, is freed, since the host has read its
+ * deflate.
  *
  * Context: The worker.  May sleep.
  */

@@ -14,7 +14,7 @@
 
 #include "batch.h"
 
-/* The worker's batches: of blocks, at most 256 MiB are on their way at a time. */
+/* The worker's batches: 256 MiB, if each has VB_BATCH_BLOCKS. */
 #define VB_NR_BATCHES		4U
 
 /**

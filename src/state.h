@@ -15,7 +15,7 @@
  * each of them; `scripts/style docs` compares the two.
  */
 #define VB_STATES(x)							\
-	/* not bound, suspended or shut down: the balloon is empty */	\
+	/* not bound, suspended or shut down: the device is reset */	\
 	x(VB_STOPPED, "stopped"),					\
 	/* the target is reached */					\
 	x(VB_IDLE, "idle"),						\

@@ -153,7 +153,7 @@ unsigned long vb_transfer_take_back(struct vb_device *vb, unsigned long wanted);
 void vb_transfer_moved(struct vb_device *vb, enum vb_op op, unsigned long nr);
 int vb_transfer_lower_priority(void);
 
-/* migrate.c: the kernel moves a single page of the balloon */
+/* migrate.c: the kernel moves a single page of the balloon, or wants a block */
 int vb_migrate_init(struct vb_device *vb);
 void vb_migrate_exit(struct vb_device *vb);
 void vb_migrate_settle(struct vb_device *vb);

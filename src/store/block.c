@@ -4,8 +4,8 @@
  *
  * A block comes from free memory, never by reclaim or compaction: on a
  * fragmented guest these take longer than an inflation without blocks.
- * All pages of a block are marked offline (PageOffline()), so that dumps,
- * hibernation and /proc/kcore do not read them.
+ * All pages of a block are marked offline (PageOffline()), so that dumps and
+ * /proc/kcore do not read them.
  */
 #include <linux/mm.h>
 
@@ -114,8 +114,9 @@ static void vb_block_split(struct vb_store *store, struct page *page)
 #define VB_BLOCK_REST	(VB_BLOCK_PAGES - 1L)
 
 /*
- * Account the rest of a block as the core accounts single pages.  The callers
- * count the vm events, for several blocks at once.
+ * Account @pages of a block as the core accounts single pages, and remember the
+ * block's zone for vb_block_lacking().  The callers count the vm events, for
+ * several blocks at once.
  */
 static void vb_block_account(struct vb_store *store, struct page *page,
 			     long pages)
@@ -124,7 +125,10 @@ static void vb_block_account(struct vb_store *store, struct page *page,
 	WRITE_ONCE(store->zone, page_zone(page));
 }
 
-/* Take up to @nr blocks, VB_BLOCK_CHUNK at the most, out of the balloon. */
+/*
+ * Take up to @nr blocks out of the balloon, onto @blocks.  The core holds a lock
+ * with interrupts off meanwhile, so callers ask for VB_BLOCK_CHUNK at the most.
+ */
 static unsigned long vb_block_dequeue(struct vb_store *store,
 				      struct list_head *blocks,
 				      unsigned long nr)

@@ -3,8 +3,11 @@
  * What a node has free, beyond what it keeps.
  *
  * A program may be bound to a node, and the kernel reclaims each node by itself.
- * So each node keeps its share of the policy's floor free, and those that have
- * most beyond that give first.
+ * So each node keeps its part of the policy's floor free, by the node's size, and
+ * those that have most beyond that give first.
+ *
+ * All counts are guest pages.  "Above" is what is free above the high watermarks;
+ * "room" is what of that is above the node's part of the floor as well.
  */
 #include <linux/math64.h>
 #include <linux/mm.h>
@@ -13,11 +16,13 @@
 #include "store/node.h"
 
 /*
- * What reclaim leaves free on a node, if that is less than the node's share of
- * the floor: the inflation holds as much in its hand while it reclaims.
+ * An inflation that reclaims leaves so much free on a node, if that is less than
+ * the node's part of the floor.  No more, since the worker holds as much in its
+ * hand while the kernel reclaims.
  */
 #define VB_NODE_LEAST	((16UL << 20) >> PAGE_SHIFT)
 
+/* A node's part of the policy's floor, by the node's size. */
 static unsigned long vb_node_floor(int nid)
 {
 	u64 all = get_num_physpages();
@@ -28,8 +33,9 @@ static unsigned long vb_node_floor(int nid)
 
 /*
  * Guest pages that a zone has free above its high watermark, where kswapd stops;
- * below 0 if it has fewer.  The kernel keeps a part of a lower zone for those
- * who can use no other, which is no less free if the zone is used up.
+ * below 0 if it has fewer.  The kernel keeps lowmem_reserve of a lower zone for
+ * allocations that can use no other zone.  That does not count as free, but a zone
+ * that has less free than its reserve lacks no more than its watermark.
  */
 static long vb_zone_above(struct zone *zone, enum zone_type last)
 {
@@ -80,7 +86,7 @@ unsigned long vb_node_room(int nid, enum zone_type last)
 }
 
 /**
- * vb_node_least() - what an inflation leaves free on a node when it reclaims
+ * vb_node_least() - what an inflation that reclaims leaves free on a node
  * @nid: the node
  *
  * Context: Any.
@@ -115,7 +121,7 @@ unsigned long vb_node_reclaimable(int nid, enum zone_type last)
 	       vb_node_counter(nid, NR_SLAB_RECLAIMABLE_B) + max(spare, 0L);
 }
 
-/* What a node has above the level. */
+/* What a node has above its level (struct vb_node_split). */
 static unsigned long vb_node_over(const struct vb_node_split *split, int nid)
 {
 	unsigned long has = split->sole ?: split->has(nid, split->share);
@@ -129,12 +135,12 @@ static unsigned long vb_node_over(const struct vb_node_split *split, int nid)
  * vb_node_split() - split what is wanted among the nodes
  * @split: gets the level to which all nodes go
  * @has: what a node can give
- * @share: what stays in blocks, in %, for @has
- * @nr: what is wanted of all nodes
+ * @share: how much of the free memory stays in blocks, in %, for @has
+ * @nr: what is wanted of all nodes, in the unit of @has; ULONG_MAX if each is to
+ *      give in proportion to what it has
  *
- * The level is a part of a node's size.  The nodes that have more come down to
- * it, so that all are left with the same part of their size, as far as they
- * had as much.
+ * Afterwards all nodes have the same part of their size left, as far as they had
+ * as much.
  *
  * Context: Any.
  */
@@ -159,11 +165,13 @@ void vb_node_split(struct vb_node_split *split, vb_node_has_t *has,
 /**
  * vb_node_due() - what a node gives
  * @split: from vb_node_split(); each node is asked for once
- * @nr: what is still wanted of this node and those that follow
+ * @nr: what is still wanted of this node and those that follow, in the unit of
+ *      vb_node_split.has
  * @nid: the node
  *
  * Context: Any.
- * Return: this node's part of @nr, rounded to the nearest.
+ * Return: this node's part of @nr, rounded to the nearest; less if the nodes do
+ * not have @nr above their level.
  */
 unsigned long vb_node_due(struct vb_node_split *split, unsigned long nr,
 			  int nid)

@@ -7,11 +7,19 @@
 
 #include <linux/mmzone.h>
 
-/* What a node can give, in any unit; @share: see vb_spare_least(). */
+/*
+ * What a node can give, in any unit: guest pages, or blocks.  @share is how much
+ * of its free memory stays in blocks, in %: see vb_spare_least().  Functions that
+ * count guest pages ignore @share.
+ */
 typedef unsigned long vb_node_has_t(int nid, unsigned long share);
 
 /**
  * struct vb_node_split - what is wanted, split among the nodes
+ *
+ * The level of a node is its part of @left, by the node's size: what the node
+ * keeps of what it has.  A node with more than that comes down to its level; a
+ * node with less gives nothing.
  *
  * In the unit of @has; on the caller's stack.
  */

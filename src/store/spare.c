@@ -17,9 +17,10 @@
 #define VB_SPARE_LEFT	15
 
 /*
- * And this much, in %, of the share of blocks in free memory that there would
- * be without the balloon: programs in a fragmented guest keep at least half of
- * their huge pages.  The rest is for what moves while the driver looks.
+ * And this much of what there would be without the balloon, in %: if 80 % of the
+ * free memory would then be in blocks, 48 % stay so.  Programs in a fragmented
+ * guest keep at least half of their huge pages; the other 10 % are for what moves
+ * while the driver looks.
  */
 #define VB_SPARE_KEPT	60
 
@@ -34,8 +35,8 @@
 			 __GFP_NOWARN | VB_GFP_UNTOUCHED)
 
 /*
- * A block that was freed as such would stay on a per-CPU list, and be the first
- * that is allocated again.
+ * Free a block that the balloon may not have.  In pages: a block that was freed
+ * as such would stay on a per-CPU list, and be the first that is allocated again.
  */
 static void vb_spare_put_back(struct page *page, unsigned int order)
 {
@@ -138,8 +139,9 @@ static unsigned long vb_zone_free(struct zone *zone,
 }
 
 /*
- * The VB_SPARE_LEFT of a node as it is now, times its present pages.  Gets for
- * each zone the guest pages in free blocks, and the zone's part of the sum.
+ * How much of a node's free memory is in blocks, in the unit of VB_SPARE_LEFT (%)
+ * times the node's present pages.  In @blocks the guest pages in free blocks of
+ * each zone, and in @part each zone's part of the sum.
  */
 static unsigned long vb_node_left(pg_data_t *node,
 				  unsigned long blocks[MAX_NR_ZONES],
@@ -167,7 +169,7 @@ static unsigned long vb_node_left(pg_data_t *node,
  * the balloon grows.
  *
  * Context: Any.
- * Return: %.
+ * Return: % of a node's free memory, the same for all nodes: VB_SPARE_LEFT or more.
  */
 unsigned long vb_spare_least(const struct vb_store *store)
 {
@@ -193,7 +195,8 @@ unsigned long vb_spare_least(const struct vb_store *store)
 /**
  * vb_spare_blocks() - how many free blocks can a node spare?
  * @nid: the node
- * @share: what stays, in %, from vb_spare_least()
+ * @share: how much of the node's free memory stays in blocks, in %, from
+ *         vb_spare_least()
  *
  * A node without free blocks has no huge pages for programs, and its kcompactd
  * works to make some.  So a part of its free memory stays in blocks, and the

@@ -3,7 +3,7 @@
  * What is in the balloon: the door of this floor.  No other floor touches the
  * struct pages of the balloon.
  *
- * prepare allocates pages for a batch.  commit puts the batch into the balloon
+ * supply allocates pages for a batch.  commit puts the batch into the balloon
  * when the host has acknowledged it; abort frees a batch that no host holds.
  * release takes pages out that the guest uses at once; take takes pages out
  * that the guest uses when the host has read their deflate.
@@ -25,6 +25,9 @@
 
 /**
  * struct vb_hand - pages that the worker has allocated and may not keep
+ *
+ * Used while the kernel reclaims for an inflation (supply.c).  No host has heard
+ * of the pages.
  */
 struct vb_hand {
 	/** @lock: guards @pages; no other lock inside */
@@ -32,8 +35,9 @@ struct vb_hand {
 	/** @pages: linked by lru; empty but while the worker reclaims; @lock */
 	struct list_head pages;
 	/**
-	 * @closed: the worker takes no page; set by whoever needs that, cleared
-	 * by the worker when it begins
+	 * @closed: the worker must end its inflation without a page; set by
+	 * vb_supply_stop(), cleared by the worker when it begins an inflation;
+	 * read and written anywhere
 	 */
 	bool closed;
 };
@@ -71,7 +75,7 @@ struct vb_store {
 	atomic_long_t nr_blocks;
 	/** @zone: where a block entered or left last, or NULL; a guess, no lock */
 	struct zone *zone;
-	/** @hand: what reclaim has found, not before the host yet */
+	/** @hand: what the worker holds while the kernel reclaims */
 	struct vb_hand hand;
 	/** @scratch: for bulk allocation, all NULL between calls; worker only */
 	struct page *scratch[VB_SINGLE_CHUNK];

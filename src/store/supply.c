@@ -3,9 +3,9 @@
  * Where the balloon's pages come from: each node's free memory, and then what
  * the kernel reclaims there.
  *
- * While it reclaims, the worker has pages in its hand that no host has heard of.
- * If the guest runs out of memory meanwhile, it gets them back at once, whatever
- * was negotiated, since they are not in the balloon.
+ * While the kernel reclaims, the worker has pages in its hand that no host has
+ * heard of.  If the guest runs out of memory meanwhile, these pages go back at
+ * once, whatever was negotiated, since they are not in the balloon.
  */
 #include <linux/mm.h>
 
@@ -26,7 +26,7 @@
 /* The highest zone that single pages come from. */
 #define VB_SUPPLY_ZONE	gfp_zone(VB_GFP_SINGLE)
 
-/* Blocks that a node can give. */
+/* Blocks that a node can give; @share: in %, from vb_spare_least(). */
 static unsigned long vb_supply_blocks_of(int nid, unsigned long share)
 {
 	unsigned long room = vb_node_room(nid, ZONE_NORMAL) / VB_BLOCK_PAGES;
@@ -58,7 +58,7 @@ static void vb_supply_blocks_from(struct vb_store *store,
  * @batch gets as many as the guest can spare, which may be none.  The nodes
  * that have most to spare give first.
  *
- * Context: The worker only, which alone uses @store->sorted.
+ * Context: The worker only, which alone uses @store->sorted.  Does not reclaim.
  */
 void vb_supply_blocks(struct vb_store *store, struct vb_batch *batch,
 		      unsigned long nr)
@@ -86,13 +86,13 @@ void vb_supply_blocks(struct vb_store *store, struct vb_batch *batch,
 	vb_pfn_sort(batch->pfn, store->sorted, batch->nr);
 }
 
-/* Pages that a node has free, beyond what it keeps. */
+/* Guest pages that a node has free, beyond what it keeps: its room. */
 static unsigned long vb_supply_singles_of(int nid, unsigned long unused)
 {
 	return vb_node_room(nid, VB_SUPPLY_ZONE);
 }
 
-/* Pages that a node may have once it has reclaimed. */
+/* Guest pages that a node may have once the kernel has reclaimed there. */
 static unsigned long vb_supply_reclaimable(int nid, unsigned long unused)
 {
 	return vb_node_reclaimable(nid, VB_SUPPLY_ZONE);
@@ -184,8 +184,8 @@ static void vb_hand_drain(struct vb_hand *hand, struct list_head *pages)
  *
  * Reclaim begins only when the node's free memory is nearly used up.  So the
  * free memory goes into the hand first, and goes back at the end: the batch gets
- * what the node then has more than it keeps.  If reclaim finds nothing, or the
- * guest has run out of memory meanwhile, that is no page.
+ * what the node then has more than vb_node_least().  If reclaim finds nothing, or
+ * the guest has run out of memory meanwhile, that is no page.
  */
 static void vb_supply_squeeze(struct vb_store *store, struct vb_batch *batch,
 			      unsigned long nr, int nid)
@@ -229,7 +229,7 @@ static void vb_supply_squeeze(struct vb_store *store, struct vb_batch *batch,
 	}
 }
 
-/* Fill the batch up to @nr pages with what reclaim finds. */
+/* Fill the batch up to @nr guest pages in all with what reclaim finds. */
 static void vb_supply_reclaim(struct vb_store *store, struct vb_batch *batch,
 			      unsigned long nr)
 {
@@ -283,8 +283,10 @@ void vb_supply_singles(struct vb_store *store, struct vb_batch *batch,
 }
 
 /**
- * vb_supply_stop() - let an inflation that reclaims end soon, without a page
+ * vb_supply_stop() - let an inflation of single pages end soon, without a page
  * @store: the store
+ *
+ * The next inflation is not stopped.
  *
  * Context: Any.
  */
@@ -297,8 +299,10 @@ void vb_supply_stop(struct vb_store *store)
  * vb_supply_give() - give the guest what the worker has in its hand
  * @store: the store
  *
- * Context: An OOM notifier.
- * Return: guest pages.
+ * Ends the worker's inflation as vb_supply_stop() does.
+ *
+ * Context: An OOM notifier; takes the hand's lock, may sleep.  Allocates nothing.
+ * Return: guest pages given; 0 while no inflation reclaims.
  */
 unsigned long vb_supply_give(struct vb_store *store)
 {
