@@ -16,7 +16,7 @@ static unsigned long vb_inflate_blocks(struct vb_device *vb, unsigned long nr)
 	unsigned long blocks = min_t(unsigned long, nr / VB_BLOCK_PAGES,
 				     vb_transfer_blocks(vb));
 	unsigned long size = vb_transfer_held(vb);
-	unsigned long share = vb_spare_share(size + blocks * VB_BLOCK_PAGES);
+	unsigned long share = vb_spare_most(size + blocks * VB_BLOCK_PAGES);
 
 	size -= min(size, vb_store_singles(&vb->store));
 	return min(blocks, (share - min(share, size)) / VB_BLOCK_PAGES);

@@ -110,7 +110,7 @@ static struct vb_goal vb_worker_goal(struct vb_device *vb)
 	 * share of blocks is the limit.
 	 */
 	blocks = view.held - min(view.held, view.singles);
-	if (vb_spare_share(view.held) >= blocks + VB_BLOCK_PAGES)
+	if (vb_spare_most(view.held) >= blocks + VB_BLOCK_PAGES)
 		view.block = VB_BLOCK_PAGES;
 	view.reserve = vb_reserve_pages(vb, view.total);
 	view.floor = vb_policy_floor(view.total, PAGE_SHIFT);

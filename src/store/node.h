@@ -9,7 +9,7 @@
 
 /*
  * What a node can give, in any unit: guest pages, or blocks.  @share is how much
- * of its free memory stays in blocks, in %: see vb_spare_least().  Functions that
+ * of its free memory stays in blocks, in %: see vb_spare_percent().  Functions that
  * count guest pages ignore @share.
  */
 typedef unsigned long vb_node_has_t(int nid, unsigned long share);

@@ -75,7 +75,7 @@ struct page *vb_spare_take(int nid, unsigned int order)
 }
 
 /**
- * vb_spare_share() - how much of a balloon may be in blocks
+ * vb_spare_most() - how much of a balloon may be in blocks
  * @pages: the size of the balloon in guest pages
  *
  * Blocks come from memory that the kernel can use for itself, single pages
@@ -86,7 +86,7 @@ struct page *vb_spare_take(int nid, unsigned int order)
  * Context: Any.
  * Return: guest pages.
  */
-unsigned long vb_spare_share(unsigned long pages)
+unsigned long vb_spare_most(unsigned long pages)
 {
 	unsigned long all = 0, kernel = 0;
 	struct zone *zone;
@@ -108,7 +108,7 @@ unsigned long vb_spare_share(unsigned long pages)
  * Free pages of a zone on the allocator's per-CPU lists.  After a deflation they
  * may be 100 MiB; later they go back to the zone, most of them in pieces.
  */
-static unsigned long vb_zone_cached(struct zone *zone)
+static unsigned long vb_spare_cached(struct zone *zone)
 {
 	unsigned long cached = 0;
 	int cpu;
@@ -123,8 +123,8 @@ static unsigned long vb_zone_cached(struct zone *zone)
  * The free memory of a zone, with its per-CPU lists, and in @blocks the part of
  * it in blocks or larger: guest pages.
  */
-static unsigned long vb_zone_free(struct zone *zone,
-				  unsigned long *blocks)
+static unsigned long vb_spare_free(struct zone *zone,
+				   unsigned long *blocks)
 {
 	unsigned long free = 0, pieces = 0;
 	unsigned int order;
@@ -135,7 +135,7 @@ static unsigned long vb_zone_free(struct zone *zone,
 		free += READ_ONCE(zone->free_area[order].nr_free) << order;
 	}
 	*blocks = free - pieces;
-	return free + (populated_zone(zone) ? vb_zone_cached(zone) : 0);
+	return free + (populated_zone(zone) ? vb_spare_cached(zone) : 0);
 }
 
 /*
@@ -143,9 +143,9 @@ static unsigned long vb_zone_free(struct zone *zone,
  * times the node's present pages.  In @blocks the guest pages in free blocks of
  * each zone, and in @part each zone's part of the sum.
  */
-static unsigned long vb_node_left(pg_data_t *node,
-				  unsigned long blocks[MAX_NR_ZONES],
-				  unsigned long part[MAX_NR_ZONES])
+static unsigned long vb_spare_in_blocks(pg_data_t *node,
+					unsigned long blocks[MAX_NR_ZONES],
+					unsigned long part[MAX_NR_ZONES])
 {
 	struct zone *zone;
 	unsigned long free, left = 0;
@@ -153,7 +153,7 @@ static unsigned long vb_node_left(pg_data_t *node,
 
 	for (i = 0; i < MAX_NR_ZONES; i++) {
 		zone = &node->node_zones[i];
-		free = vb_zone_free(zone, &blocks[i]);
+		free = vb_spare_free(zone, &blocks[i]);
 		part[i] = zone->present_pages *
 			  (free ? mult_frac(100UL, blocks[i], free) : 100);
 		left += part[i];
@@ -162,7 +162,7 @@ static unsigned long vb_node_left(pg_data_t *node,
 }
 
 /**
- * vb_spare_least() - how much of the free memory stays in blocks?
+ * vb_spare_percent() - how much of the free memory stays in blocks?
  * @store: the store
  *
  * What is in the balloon counts as free, so that the measure does not move while
@@ -171,7 +171,7 @@ static unsigned long vb_node_left(pg_data_t *node,
  * Context: Any.
  * Return: % of a node's free memory, the same for all nodes: VB_SPARE_LEFT or more.
  */
-unsigned long vb_spare_least(const struct vb_store *store)
+unsigned long vb_spare_percent(const struct vb_store *store)
 {
 	unsigned long whole = atomic_long_read(&store->nr_blocks) * VB_BLOCK_PAGES;
 	unsigned long free = atomic_long_read(&store->held);
@@ -182,7 +182,7 @@ unsigned long vb_spare_least(const struct vb_store *store)
 	for_each_online_node(nid) {
 		for (i = 0; i < MAX_NR_ZONES; i++) {
 			zone = &NODE_DATA(nid)->node_zones[i];
-			free += vb_zone_free(zone, &blocks);
+			free += vb_spare_free(zone, &blocks);
 			whole += blocks;
 		}
 	}
@@ -196,7 +196,7 @@ unsigned long vb_spare_least(const struct vb_store *store)
  * vb_spare_blocks() - how many free blocks can a node spare?
  * @nid: the node
  * @share: how much of the node's free memory stays in blocks, in %, from
- *         vb_spare_least()
+ *         vb_spare_percent()
  *
  * A node without free blocks has no huge pages for programs, and its kcompactd
  * works to make some.  So a part of its free memory stays in blocks, and the
@@ -211,7 +211,7 @@ unsigned long vb_spare_blocks(int nid, unsigned long share)
 	unsigned long least = node->node_present_pages * share;
 	unsigned long blocks[MAX_NR_ZONES], part[MAX_NR_ZONES];
 	unsigned long surplus, spare = 0;
-	unsigned long left = vb_node_left(node, blocks, part);
+	unsigned long left = vb_spare_in_blocks(node, blocks, part);
 	int i = MAX_NR_ZONES;
 
 	/* From the highest zone down, as the allocator takes them. */
@@ -243,10 +243,10 @@ unsigned long vb_spare_lacking(struct zone *zone)
 	unsigned long blocks[MAX_NR_ZONES], part[MAX_NR_ZONES];
 	unsigned long wanted;
 
-	if (vb_node_left(node, blocks, part) >= least)
+	if (vb_spare_in_blocks(node, blocks, part) >= least)
 		return 0;
 	/* Blocks are free memory as well: b of them add b to both sides. */
-	wanted = vb_zone_free(zone, blocks) * VB_SPARE_LEFT;
+	wanted = vb_spare_free(zone, blocks) * VB_SPARE_LEFT;
 	wanted -= min(wanted, *blocks * 100);
 	return wanted / (100 - VB_SPARE_LEFT) / VB_BLOCK_PAGES;
 }

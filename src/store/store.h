@@ -121,8 +121,8 @@ unsigned long vb_block_count(const struct vb_store *store);
 
 /* spare.c: how many blocks the guest can spare */
 struct page *vb_spare_take(int nid, unsigned int order);
-unsigned long vb_spare_share(unsigned long pages);
-unsigned long vb_spare_least(const struct vb_store *store);
+unsigned long vb_spare_most(unsigned long pages);
+unsigned long vb_spare_percent(const struct vb_store *store);
 unsigned long vb_spare_blocks(int nid, unsigned long share);
 unsigned long vb_spare_lacking(struct zone *zone);
 

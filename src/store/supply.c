@@ -26,7 +26,7 @@
 /* The highest zone that single pages come from. */
 #define VB_SUPPLY_ZONE	gfp_zone(VB_GFP_SINGLE)
 
-/* Blocks that a node can give; @share: in %, from vb_spare_least(). */
+/* Blocks that a node can give; @share: in %, from vb_spare_percent(). */
 static unsigned long vb_supply_blocks_of(int nid, unsigned long share)
 {
 	unsigned long room = vb_node_room(nid, ZONE_NORMAL) / VB_BLOCK_PAGES;
@@ -63,7 +63,7 @@ static void vb_supply_blocks_from(struct vb_store *store,
 void vb_supply_blocks(struct vb_store *store, struct vb_batch *batch,
 		      unsigned long nr)
 {
-	unsigned long share = vb_spare_least(store);
+	unsigned long share = vb_spare_percent(store);
 	struct vb_node_split split;
 	unsigned long more;
 	int nid;

@@ -85,7 +85,8 @@ def test_oom_enough(ctx):
 
 
 def test_oom_does_not(ctx):
-    """Without it the job dies, and the balloon stays as it is."""
+    """Without DEFLATE_ON_OOM the job dies, the balloon stays, and no inflation follows
+    at once."""
     with boot(ctx, 512, props={"deflate-on-oom": "off"}) as g:
         total = g.meminfo()["MemTotal"]
         g.insmod()

@@ -286,7 +286,8 @@ def test_sim_block_offline(ctx):
 @slow
 @oldest_and_newest
 def test_sim_block_offline_must_tell(ctx):
-    """So it does, and nobody uses the block that the host has not read of."""
+    """Offlining before a late host under MUST_TELL_HOST: nobody uses the block whose
+    deflate is unread."""
     offlines(ctx, told=True, features=TOLD)
 
 

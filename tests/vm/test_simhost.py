@@ -258,7 +258,8 @@ def test_sim_silent_oom_must_tell(ctx):
 
 @slow
 def test_sim_late_oom_must_tell(ctx):
-    """Many ask while the host reads nothing: it gives once, late, what counts as given."""
+    """A late host under MUST_TELL_HOST: however many OOMs ask, the balloon gives 2 MiB
+    once, and counts them when the host has read."""
     with simulated(ctx, features={STATS_VQ, DEFLATE_ON_OOM, MUST_TELL_HOST}) \
             as (sim, g):
         move(sim, 3 * SOME)
