@@ -283,7 +283,8 @@ void vb_transfer_empty(struct vb_device *vb)
 	}
 	vb_transfer_moved(vb, VB_DEFLATE, vb_store_held(&vb->store) +
 			  vb->transfer.moving[VB_DEFLATE]);
-	memset(vb->transfer.moving, 0, sizeof(vb->transfer.moving));
+	WRITE_ONCE(vb->transfer.moving[VB_INFLATE], 0);
+	WRITE_ONCE(vb->transfer.moving[VB_DEFLATE], 0);
 	vb->transfer.oom_sent = atomic_long_read(&vb->transfer.oom_returned);
 	lost = vb_store_empty(&vb->store);
 	if (lost)

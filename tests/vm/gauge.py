@@ -3,6 +3,7 @@
 
 import re
 
+import kernels
 from guest import MIB
 
 PAGE = 4096
@@ -11,15 +12,16 @@ BLOCK_ORDER = 9         # log2 of its pages
 # What the host gets back of what was asked for (issue 2). The rest would be
 # memory that it never backed, so warm the guest up first.
 GIVEN_BACK = 0.97
-DEBUG_NEEDS = 256       # MiB that a debug kernel uses beyond another's
+KASAN_NEEDS = 256       # MiB that a kernel with KASAN uses beyond another's
 REPORTING = {"free-page-reporting": "on"}       # properties of a device
 # A job that the OOM killer ends in the middle of a page fault may say so.
 OOM_KILLED = r"memhog: page allocation failure"
 
 
 def boot(ctx, mem, **options):
-    """A guest with `mem` MiB, and what a debug kernel needs for itself."""
-    return ctx.guest(mem=mem + (DEBUG_NEEDS if ctx.debug else 0), **options)
+    """A guest with `mem` MiB, and what KASAN needs for itself."""
+    extra = KASAN_NEEDS if kernels.has(ctx.kernel, "kasan") else 0
+    return ctx.guest(mem=mem + extra, **options)
 
 
 def noise(g):

@@ -12,6 +12,7 @@ TABLE = TESTS / "kernels"
 FEATURES = {"cma": "CONFIG_DMA_CMA",    # with a size on the command line
             "fault injection": "CONFIG_FAULT_INJECTION",
             "hibernation": "CONFIG_HIBERNATION_SNAPSHOT_DEV",
+            "kasan": "CONFIG_KASAN",
             "kcsan": "CONFIG_KCSAN",
             "page poisoning": "CONFIG_PAGE_POISONING"}
 
