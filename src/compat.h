@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Where kernels differ; their balloon core is in store/core.h.  A function that
- * an older kernel lacks is supplied here under its upstream name; a function
- * that changed gets a vb_ wrapper shaped like the newest kernel's.  Kbuild
- * probes for VB_HAVE_*.
+ * The only place where kernels differ.  A function that an older kernel lacks
+ * is supplied here under its upstream name; a function that changed gets a vb_
+ * wrapper shaped like the newest kernel's.  Kbuild probes for VB_HAVE_*.
  */
 #ifndef VB_COMPAT_H
 #define VB_COMPAT_H
@@ -12,12 +11,19 @@
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/page_reporting.h>
+#include <linux/pagemap.h>
 #include <linux/shrinker.h>
 #include <linux/slab.h>
 #include <linux/virtio.h>
 #include <linux/virtio_config.h>
 #include <linux/vmstat.h>
 #include <uapi/linux/virtio_balloon.h>
+
+#ifdef VB_HAVE_BALLOON_H
+#include <linux/balloon.h>
+#else
+#include <linux/balloon_compaction.h>
+#endif
 
 /* The newest kernels have unrolled_count() in <linux/unroll.h>. */
 #define VB_PRAGMA(words)	_Pragma(#words)
@@ -271,45 +277,171 @@ static inline struct shrinker *vb_shrinker_new(const char *name,
 }
 #endif
 
-/* Before 7.x a device must take reports of PAGE_REPORTING_CAPACITY ranges. */
+/*
+ * Before 7.x a device must take reports of PAGE_REPORTING_CAPACITY ranges.  A
+ * kernel without page reporting declares its functions and lacks them.
+ */
 static inline int
-vb_page_reporting_set_capacity(struct page_reporting_dev_info *reporting,
-			       unsigned int capacity)
+vb_page_reporting_register(struct page_reporting_dev_info *reporting,
+			   unsigned int capacity)
 {
-#ifdef VB_HAVE_REPORT_CAPACITY
+#if !IS_ENABLED(CONFIG_PAGE_REPORTING)
+	return -EOPNOTSUPP;
+#elif defined(VB_HAVE_REPORT_CAPACITY)
 	reporting->capacity = capacity;
-	return 0;
+	return page_reporting_register(reporting);
 #else
-	return capacity < PAGE_REPORTING_CAPACITY ? -ENOSPC : 0;
+	return capacity < PAGE_REPORTING_CAPACITY ? -ENOSPC :
+	       page_reporting_register(reporting);
 #endif
 }
 
-/* A kernel without page reporting declares its functions and lacks them. */
-#if IS_ENABLED(CONFIG_PAGE_REPORTING)
-static inline int
-vb_page_reporting_register(struct page_reporting_dev_info *reporting,
-			   unsigned int capacity)
+#if !IS_ENABLED(CONFIG_PAGE_REPORTING)
+#define page_reporting_unregister(reporting)	((void)(reporting))
+#endif
+
+/*
+ * Where movable pages are known by their offline mark, only the allocator may
+ * clear it: somebody may be about to isolate the page.
+ */
+#ifdef VB_HAVE_MOVABLE_OPS_FLAG
+#define VB_OFFLINE_STAYS	true
+#else
+#define VB_OFFLINE_STAYS	false
+#endif
+
+/*
+ * The balloon core.  Since 7.x the core adjusts the managed page count, and
+ * replaces a migrated page on its list; before, the driver does both.
+ *
+ * A migration may have to fail after the host was told of the new page.  The
+ * driver then keeps the new page by a reference.  But 6.1's compaction_free()
+ * ignores references and uses the page for the next migration, so before 7.x a
+ * migration does not fail: the old page leaves without a replacement.
+ *
+ * vb_balloon_forget() returns what the migration callback must return;
+ * vb_balloon_isolates() tells whether the core will use @balloon again.
+ */
+#ifdef VB_HAVE_BALLOON_H
+#define VB_MIGRATION_MAY_FAIL	true
+
+static inline void vb_balloon_init(struct balloon_dev_info *balloon, bool adjust)
 {
-	return vb_page_reporting_set_capacity(reporting, capacity) ?:
-	       page_reporting_register(reporting);
+	balloon_devinfo_init(balloon);
+	balloon->adjust_managed_page_count = adjust;
 }
 
-static inline void
-vb_page_reporting_unregister(struct page_reporting_dev_info *reporting)
+static inline void vb_balloon_adjust(struct page *page, long count)
 {
-	page_reporting_unregister(reporting);
+}
+
+static inline void vb_balloon_replace(struct balloon_dev_info *balloon,
+				      struct page *newpage, struct page *page,
+				      bool adjust)
+{
+}
+
+static inline void vb_balloon_enqueue(struct balloon_dev_info *balloon,
+				      struct page *page, bool adjust)
+{
+	balloon_page_enqueue(balloon, page);
+}
+
+static inline bool vb_balloon_isolates(struct balloon_dev_info *balloon)
+{
+	return READ_ONCE(balloon->isolated_pages);
+}
+
+static inline int vb_balloon_forget(struct balloon_dev_info *balloon,
+				    struct page *page, bool adjust)
+{
+	/* The core does the rest, and forgets this (seen on 7.3). */
+	vb_balloon_count(page, -1);
+	return -ENOENT;
 }
 #else
-static inline int
-vb_page_reporting_register(struct page_reporting_dev_info *reporting,
-			   unsigned int capacity)
+#define VB_MIGRATION_MAY_FAIL	false
+
+static inline void vb_balloon_init(struct balloon_dev_info *balloon, bool adjust)
 {
-	return -EOPNOTSUPP;
+	balloon_devinfo_init(balloon);
 }
 
-static inline void
-vb_page_reporting_unregister(struct page_reporting_dev_info *reporting)
+static inline void vb_balloon_adjust(struct page *page, long count)
 {
+	adjust_managed_page_count(page, count);
+}
+
+/* A page enters the list, or an isolated one leaves the balloon, or both. */
+static inline void vb_balloon_change(struct balloon_dev_info *balloon,
+				     struct page *enters, struct page *leaves,
+				     enum vm_event_item event)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&balloon->pages_lock, flags);
+	if (enters)
+		balloon_page_insert(balloon, enters);
+	if (leaves)
+		balloon->isolated_pages--;
+	__count_vm_event(event);
+	spin_unlock_irqrestore(&balloon->pages_lock, flags);
+
+	if (leaves) {
+		balloon_page_finalize(leaves);
+		put_page(leaves);
+	}
+}
+
+static inline void vb_balloon_replace(struct balloon_dev_info *balloon,
+				      struct page *newpage, struct page *page,
+				      bool adjust)
+{
+#ifdef CONFIG_BALLOON_COMPACTION
+	if (adjust && page_zone(page) != page_zone(newpage)) {
+		vb_balloon_adjust(page, 1);
+		vb_balloon_adjust(newpage, -1);
+	}
+	get_page(newpage);
+	vb_balloon_change(balloon, newpage, page, BALLOON_MIGRATE);
+#endif
+}
+
+static inline int vb_balloon_forget(struct balloon_dev_info *balloon,
+				    struct page *page, bool adjust)
+{
+	if (adjust)
+		vb_balloon_adjust(page, 1);
+	vb_balloon_count(page, -1);
+	vb_balloon_change(balloon, NULL, page, BALLOON_DEFLATE);
+	return 0;
+}
+
+/*
+ * Put a page back that has left the list, and has not been free since.
+ * balloon_page_enqueue() stops the kernel if the page is locked, as it may be
+ * for a moment by somebody who has seen that the page was movable.
+ */
+static inline void vb_balloon_enqueue(struct balloon_dev_info *balloon,
+				      struct page *page, bool adjust)
+{
+	if (adjust)
+		vb_balloon_adjust(page, -1);
+	vb_balloon_count(page, 1);
+	lock_page(page);
+	vb_balloon_change(balloon, page, NULL, BALLOON_INFLATE);
+	unlock_page(page);
+}
+
+/* Under the lock, since the kernel touches it last. */
+static inline bool vb_balloon_isolates(struct balloon_dev_info *balloon)
+{
+	unsigned long flags, isolated;
+
+	spin_lock_irqsave(&balloon->pages_lock, flags);
+	isolated = balloon->isolated_pages;
+	spin_unlock_irqrestore(&balloon->pages_lock, flags);
+	return isolated;
 }
 #endif
 

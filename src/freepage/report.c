@@ -109,7 +109,7 @@ void vb_report_start(struct vb_report *report)
 void vb_report_stop(struct vb_report *report)
 {
 	if (report->registered)
-		vb_page_reporting_unregister(&report->info);
+		page_reporting_unregister(&report->info);
 	report->registered = false;
 }
 

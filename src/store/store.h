@@ -15,7 +15,7 @@
 #include <linux/spinlock.h>
 
 #include "batch.h"
-#include "store/core.h"
+#include "compat.h"
 
 /*
  * Single pages that one call passes to the kernel's core, which holds a lock
