@@ -124,6 +124,11 @@ static inline bool vb_batch_can_name(unsigned long pfn)
 	return pfn <= U32_MAX / VB_PFNS_PER_PAGE;
 }
 
+static inline void vb_batch_add(struct vb_batch *batch, const struct page *page)
+{
+	batch->pfn[batch->nr++] = page_to_pfn(page);
+}
+
 struct vb_batch *vb_batch_alloc(enum vb_kind kind, unsigned int capacity);
 void vb_batch_free(struct vb_batch *batch);
 void vb_batch_free_notices(struct list_head *notices);

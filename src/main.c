@@ -154,6 +154,17 @@ static void vb_stop(struct vb_device *vb)
 	mutex_unlock(&vb->life);
 }
 
+/* Stop for good, before @vb is freed. */
+static void vb_quit(struct vb_device *vb)
+{
+	vb_stop(vb);
+	/* vb_stop() does nothing if vb_restore() failed after a suspend. */
+	virtio_reset_device(vb->vdev);
+	/* The device goes while the machine does: vb_end() has kept the pages. */
+	if (vb->leaving)
+		vb_give_back(vb);
+}
+
 /*
  * Shutdown, reboot or kexec: the device must be reset and stay so, since the
  * next kernel may have no balloon driver.  The pages stay where they are, since
@@ -248,11 +259,11 @@ static int vb_probe(struct virtio_device *vdev)
 	/* Last: when it begins the conversation again, it must have begun. */
 	rc = vb_hibernate_init(vb);
 	if (rc)
-		goto err_stop;
+		goto err_quit;
 	return 0;
 
-err_stop:
-	vb_stop(vb);
+err_quit:
+	vb_quit(vb);
 err_reboot:
 	unregister_reboot_notifier(&vb->reboot_nb);
 err_sysfs:
@@ -269,12 +280,7 @@ static void vb_remove(struct virtio_device *vdev)
 	vb_hibernate_exit(vb);
 	unregister_reboot_notifier(&vb->reboot_nb);
 	vb_sysfs_remove(vb);
-	vb_stop(vb);
-	/* vb_stop() does nothing if vb_restore() failed after a suspend. */
-	virtio_reset_device(vdev);
-	/* The device goes while the machine does: vb_end() has kept the pages. */
-	if (vb->leaving)
-		vb_give_back(vb);
+	vb_quit(vb);
 	vb_free(vb);
 }
 

@@ -125,7 +125,8 @@ static int vb_migrate_locked(struct vb_device *vb, struct page *newpage,
 /*
  * The old page is isolated no more, so @vb may be freed as soon as
  * vb_migrate_stop() has had the lock, while mutex_unlock() still touches the
- * mutex: vb_migrate_stop() waits for this section.
+ * mutex: vb_migrate_stop() waits for this section.  What the core still does with
+ * the store of a block afterwards is for vb_store_empty() to wait for.
  */
 static void vb_migrate_unlock(struct vb_device *vb)
 {

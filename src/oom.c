@@ -21,8 +21,7 @@
 /* Is nothing that was requested still to come? */
 static bool vb_oom_settled(struct vb_device *vb)
 {
-	return atomic_long_read(&vb->transfer.oom_returned) +
-	       atomic_long_read(&vb->oom.dropped) ==
+	return atomic_long_read(&vb->transfer.oom_returned) ==
 	       atomic_long_read(&vb->oom.requested);
 }
 
@@ -109,12 +108,12 @@ static int vb_oom_notify(struct notifier_block *nb, unsigned long unused,
 unsigned long vb_oom_due(struct vb_device *vb)
 {
 	unsigned long due = atomic_long_read(&vb->oom.requested) -
-			    atomic_long_read(&vb->oom.dropped) -
 			    vb->transfer.oom_sent;
 
 	if (!due || vb_store_held(&vb->store))
 		return due;
-	atomic_long_add(due, &vb->oom.dropped);
+	/* No notifier asks for more while some are still to come. */
+	atomic_long_sub(due, &vb->oom.requested);
 	wake_up(&vb->transfer.wait);
 	return 0;
 }
@@ -132,7 +131,6 @@ int vb_oom_start(struct vb_device *vb)
 
 	atomic_long_set(&oom->requested,
 			atomic_long_read(&vb->transfer.oom_returned));
-	atomic_long_set(&oom->dropped, 0);
 	oom->stuck = -1;
 	oom->nb.notifier_call = vb_oom_notify;
 	oom->nb.priority = VB_OOM_PRIORITY;

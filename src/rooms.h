@@ -79,11 +79,10 @@ struct vb_oom {
 	struct notifier_block nb;
 	/**
 	 * @requested: guest pages that calls have asked of the worker under
-	 * MUST_TELL_HOST; grows only while none of them is still to come; atomic
+	 * MUST_TELL_HOST, less those that were not to be had; grows only while
+	 * none of them is still to come; atomic
 	 */
 	atomic_long_t requested;
-	/** @dropped: how many of @requested were not to be had; atomic */
-	atomic_long_t dropped;
 	/**
 	 * @stuck: vb_transfer.oom_returned when a call last waited in vain, or
 	 * -1; the notifier only, which the kernel calls under oom_lock

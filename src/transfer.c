@@ -208,9 +208,10 @@ void vb_transfer_collect(struct vb_device *vb)
 		nr = vb_batch_pages(batch);
 		vb_transfer_count(vb, batch->op, -nr);
 		if (batch->op == VB_INFLATE) {
-			vb_store_commit(&vb->store, batch);
+			/* First, so that who sees the block sees the count. */
 			if (batch->cause == VB_FOR_EXCHANGE)
 				vb_counters_add(&vb->counters, VB_EXCHANGED, nr);
+			vb_store_commit(&vb->store, batch);
 		} else {
 			vb_store_abort(&vb->store, batch);
 			if (batch->cause == VB_FOR_OOM)

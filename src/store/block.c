@@ -206,7 +206,7 @@ void vb_block_take(struct vb_store *store, struct vb_batch *batch,
 						   VB_BATCH_BLOCKS)));
 	list_for_each_entry_safe(page, next, &blocks, lru) {
 		list_del(&page->lru);
-		batch->pfn[batch->nr++] = page_to_pfn(page);
+		vb_batch_add(batch, page);
 	}
 }
 

@@ -12,11 +12,6 @@ static struct page *vb_batch_page(const struct vb_batch *batch, unsigned int i)
 	return pfn_to_page(batch->pfn[i]);
 }
 
-static void vb_batch_add(struct vb_batch *batch, struct page *page)
-{
-	batch->pfn[batch->nr++] = page_to_pfn(page);
-}
-
 /* The pages are off MemTotal, by the core or by vb_balloon_adjust(): count that. */
 static void vb_single_deduct(struct vb_store *store, long pages)
 {

@@ -45,7 +45,7 @@ static void vb_supply_blocks_from(struct vb_store *store,
 		page = vb_block_alloc(store, nid);
 		if (!page)
 			break;
-		batch->pfn[batch->nr++] = page_to_pfn(page);
+		vb_batch_add(batch, page);
 	}
 }
 
@@ -142,7 +142,7 @@ static struct page *vb_supply_next(struct vb_store *store, unsigned long i)
 static void vb_supply_add(struct vb_batch *batch, struct page *page)
 {
 	if (vb_batch_can_name(page_to_pfn(page)))
-		batch->pfn[batch->nr++] = page_to_pfn(page);
+		vb_batch_add(batch, page);
 	else
 		__free_page(page);
 }
