@@ -15,7 +15,7 @@ CYCLES = 10
 ROUNDS = 5
 SMALL = 192 * MIB
 # MiB beyond what the in-tree driver leaves with the host: the guest keeps its pieces of less
-# than 2 MiB, which programs have used; 8 to 10 were seen. Unmovable blocks had it at 80.
+# than 2 MiB, which programs have used; 2 to 12 were seen. Unmovable blocks had it at 80.
 CLOSE = 16
 
 

@@ -177,7 +177,7 @@ def test_block_broken_up(ctx):
         assert in_blocks(g) == held(g)
         # pages that enter the balloon one by one take their time
         g.push(script("scripts/module", "--slow", ctx.kernel), "/tmp/slow.ko")
-        g.sh("insmod /tmp/slow.ko at=vb_single_commit:200:1")
+        g.sh("insmod /tmp/slow.ko at=vb_single_join:200:1")
         g.sh(f"cat >/tmp/watch <<'END'\n{BACKWARDS}\nEND")
         before = g.vmstat()
         watch = g.bg("while cat /proc/vmstat; do :; done | awk -f /tmp/watch >/tmp/seen")
@@ -329,7 +329,7 @@ def test_block_share(ctx):
         ctx.log(f"{before:.1%} of free memory in blocks, then {blocks / free_now:.1%}; "
                 f"{in_blocks(g) // MIB} of {held(g) // MIB} MiB in blocks")
         assert blocks / free_now > before / 2, (blocks, free_now, before)
-        # what the host gets whole: as much as leaves the guest that
+        # what that leaves for the host: 82 % seen
         assert in_blocks(g) > 0.75 * held(g), in_blocks(g)
         end(g, job)
 

@@ -8,7 +8,7 @@ import statistics
 import time
 
 from case import one_kernel, slow
-from gauge import PAGE, instructions
+from gauge import PAGE, instructions, stop_reports
 from guest import MIB
 
 GIB = 1 << 30
@@ -82,9 +82,7 @@ def test_cost_ranges(ctx):
         with ctx.guest(mem=8192, icount=True, append=f"init_on_alloc={zeroing}",
                        props={"free-page-reporting": "on"}, trace=[NOTIFY, DISCARD]) as g:
             g.insmod("engine=range")
-            # the kernel's own reports of free pages are none of a move's cost
-            if g.run("echo 11 >/sys/module/page_reporting/parameters/page_reporting_order")[0]:
-                ctx.skip("this kernel cannot be told not to report free pages")
+            stop_reports(g)     # which are none of a move's cost
             moved = g.mem - GIB
             discards = g.traces(DISCARD)
             cost = measure(g, GIB)

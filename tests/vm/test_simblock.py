@@ -243,6 +243,7 @@ def offline_late(ctx, sim, g, told):
     g.allow += "page dumped because: migration failure",
     sim.hold(DEFLATE)
     number = most_ballooned(g)[0]
+    # (longer than the 2 s that a migration waits for the host)
     g.sh(f"timeout 4 sh -c 'echo offline >{MEMORY}/memory{number}/state'", BOUND,
          check=False)
     kept = offline(g) - held(g)
